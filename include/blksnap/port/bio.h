@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Port: bios. Those of others that pass the hook or come to an image, and our own.
+ *
+ * Terms: a bio is *foreign* if somebody else made it, *own* if it comes from our pool. A foreign
+ * write is *admitted* once it carries a record (its completion is ours until it completes).
+ */
+#ifndef BLKSNAP_PORT_BIO_H
+#define BLKSNAP_PORT_BIO_H
+
+#include <blksnap/port/base.h>
+
+struct bio;
+struct page;
+struct shim_bdev;
+
+/* What a data-changing bio does to the origin. */
+enum shim_write_kind {
+	SHIM_WRITE_DATA,
+	SHIM_WRITE_ZEROES,
+	SHIM_WRITE_ERASE,   /* secure erase */
+	SHIM_WRITE_DISCARD,
+};
+
+struct shim_write {
+	shim_u64 sector;	/* absolute on the whole disk */
+	shim_u64 end_sector;	/* first sector behind the partition or disk it is addressed to */
+	shim_u32 sectors;	/* 0 for an empty flush */
+	shim_u8 kind;
+	shim_u8 supported;	/* 0: the queue will refuse this operation */
+};
+
+/* Room in a record for what the bio had before it was admitted or redirected. */
+struct shim_bio_saved {
+	shim_u64 raw[8];
+};
+
+SHIM_BEGIN
+/* --- foreign writes ---------------------------------------------------------------------- */
+
+/* Context: any. */
+void shim_bio_describe_write(struct bio *bio, struct shim_write *write) SHIM_NOEXCEPT;
+/* Non-zero if the bio comes from our own pool. Context: any. */
+int shim_bio_is_own(struct bio *bio) SHIM_NOEXCEPT;
+/* The record with which the bio was admitted last, if that admission still stands (its
+ * completion is ours), else NULL. Context: any. */
+struct shim_bio_saved *shim_bio_admission(struct bio *bio) SHIM_NOEXCEPT;
+
+/* Links for lists of bios that the core holds. Context: any. */
+struct bio *shim_bio_next(struct bio *bio) SHIM_NOEXCEPT;
+void shim_bio_set_next(struct bio *bio, struct bio *next) SHIM_NOEXCEPT;
+
+/* Makes a bio ready to be held: a later answer to REQ_NOWAIT or REQ_POLLED would be ours, not
+ * the device's, so both are cleared. Context: any. */
+void shim_bio_prepare_park(struct bio *bio) SHIM_NOEXCEPT;
+/* Admits: saves completion and private data into @saved, puts ours in their place; when the
+ * bio completes, they are restored and blksnap_write_complete(@saved) is called before the
+ * old completion runs. Context: any. */
+void shim_bio_admit(struct bio *bio, struct shim_bio_saved *saved) SHIM_NOEXCEPT;
+/* Hands a bio (admitted or not) to the block layer; it passes the hook again.
+ * Context: process; may sleep. */
+void shim_bio_submit(struct bio *bio) SHIM_NOEXCEPT;
+/* Completes a bio without I/O. @error is 0 or a positive errno. Context: any. */
+void shim_bio_end(struct bio *bio, int error) SHIM_NOEXCEPT;
+
+/* --- requests to an image ---------------------------------------------------------------- */
+
+enum shim_image_op { SHIM_IMAGE_READ, SHIM_IMAGE_WRITE, SHIM_IMAGE_FLUSH, SHIM_IMAGE_OTHER };
+
+struct shim_image_request {
+	shim_u64 sector;
+	shim_u32 sectors;
+	shim_u8 op;
+};
+
+void shim_bio_describe_image(struct bio *bio, struct shim_image_request *request) SHIM_NOEXCEPT;
+/* Copies between page bytes and the data of an image bio; @offset counts from its beginning.
+ * The bio is not advanced. Context: any. */
+void shim_bio_fill(struct bio *bio, shim_u32 offset, struct page *page, shim_u32 page_offset,
+		   shim_u32 bytes) SHIM_NOEXCEPT;
+void shim_bio_fill_zero(struct bio *bio, shim_u32 offset, shim_u32 bytes) SHIM_NOEXCEPT;
+
+/* --- own I/O ------------------------------------------------------------------------------ */
+
+/* One own bio. Freed by the backend after its completion was reported. */
+struct shim_io;
+
+enum shim_io_op { SHIM_IO_READ, SHIM_IO_WRITE };
+
+#define SHIM_IO_MAX_PAGES 256
+
+/* A bio with room for @pages pages. The pool guarantees progress: never fails.
+ * Context: process. */
+struct shim_io *shim_io_alloc(struct shim_bdev *bdev, enum shim_io_op op, shim_u64 sector,
+			      shim_u32 pages) SHIM_NOEXCEPT;
+void shim_io_add_page(struct shim_io *io, struct page *page, shim_u32 bytes) SHIM_NOEXCEPT;
+/* A bio that moves @sectors sectors, beginning @offset_sectors behind the start of the image
+ * request @parent, between the memory of @parent and @sector of @bdev. Same direction as
+ * @parent; its integrity, crypto context and polling are not taken over. @parent must not
+ * complete before it. Context: process; never fails. */
+struct shim_io *shim_io_clone(struct bio *parent, shim_u32 offset_sectors, shim_u32 sectors,
+			      struct shim_bdev *bdev, shim_u64 sector) SHIM_NOEXCEPT;
+/* Submits; blksnap_io_complete(@owner, error) is called once, in any context, also before
+ * this returns. Context: process; may sleep. */
+void shim_io_submit(struct shim_io *io, void *owner) SHIM_NOEXCEPT;
+
+/* --- the core's side ---------------------------------------------------------------------- */
+
+enum blksnap_verdict {
+	BLKSNAP_PASS,	     /* let the bio go on */
+	BLKSNAP_TAKEN,	     /* the core holds it, or has completed it */
+	BLKSNAP_TAKEN_CROWDED, /* the same, and the submitter should wait if it may */
+};
+
+/* A foreign data-changing bio came to a hooked disk. @disk is what shim_hook_add_disk() was
+ * given. Context: atomic, inside an RCU read section. */
+enum blksnap_verdict blksnap_write_submit(void *disk, struct bio *bio) SHIM_NOEXCEPT;
+/* After TAKEN_CROWDED, outside of the read section: waits until fewer bios are parked. @disk
+ * is pinned by the verdict; this call releases the pin and must follow (@may_wait 0: only
+ * releases). Context: process if @may_wait. */
+void blksnap_write_backpressure(void *disk, int may_wait) SHIM_NOEXCEPT;
+/* An admitted write has completed. Context: any. */
+void blksnap_write_complete(struct shim_bio_saved *saved) SHIM_NOEXCEPT;
+/* An own bio has completed. @error is 0 or a positive errno. Context: any. */
+void blksnap_io_complete(void *owner, int error) SHIM_NOEXCEPT;
+SHIM_END
+
+#endif
