@@ -164,8 +164,8 @@ struct blk_snap_tracker_read_cbt_bitmap {
  * IOCTL_BLK_SNAP_TRACKER_READ_CBT_MAP - copy a part of the CBT map as it was at the take
  *
  * Return: the number of bytes copied, short at the end of the map and 0 at its end; or -1 with
- * errno: EPERM if no taken snapshot holds the device, ENODATA if it is not tracked, EINVAL if @offset is
- * beyond the end.
+ * errno: EPERM if no taken snapshot holds the device, ENODATA if it is not tracked, EINVAL if
+ * @offset is beyond the end.
  */
 #define IOCTL_BLK_SNAP_TRACKER_READ_CBT_MAP \
 	__BLK_SNAP_IOR(3, struct blk_snap_tracker_read_cbt_bitmap)
@@ -233,6 +233,7 @@ struct blk_snap_snapshot_destroy {
  * IOCTL_BLK_SNAP_SNAPSHOT_DESTROY - end a snapshot
  *
  * When it returns the images are gone, and the devices and the diff storage are released.
+ *
  * Return: 0 or -1 with errno: ENODEV if there is no such snapshot.
  */
 #define IOCTL_BLK_SNAP_SNAPSHOT_DESTROY __BLK_SNAP_IOR(6, struct blk_snap_snapshot_destroy)
@@ -257,8 +258,8 @@ struct blk_snap_snapshot_append_storage {
  * Possible before and after the take, any number of times, from several devices.
  *
  * Return: 0 or -1 with errno: ESRCH if there is no such snapshot; EINVAL if a range is empty,
- * leaves the device or overlaps another; EBUSY if it lies on sectors that a taken snapshot covers. On an
- * error no range is added.
+ * leaves the device or overlaps another; EBUSY if it lies on sectors that a taken snapshot covers.
+ * On an error no range is added.
  */
 #define IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE \
 	__BLK_SNAP_IOW(7, struct blk_snap_snapshot_append_storage)

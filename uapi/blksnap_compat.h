@@ -7,7 +7,8 @@
  *
  * A pointer is a __u32 here. Requests that are not named below have the same number and the same
  * layout in both worlds: VERSION, TRACKER_REMOVE, SNAPSHOT_DESTROY, SNAPSHOT_TAKE and
- * SNAPSHOT_WAIT_EVENT. So have struct blk_snap_dev, blk_snap_uuid, blk_snap_block_range and blk_snap_image_info.
+ * SNAPSHOT_WAIT_EVENT. So have struct blk_snap_dev, blk_snap_uuid, blk_snap_block_range and
+ * blk_snap_image_info.
  */
 #ifndef _UAPI_BLKSNAP_COMPAT_H
 #define _UAPI_BLKSNAP_COMPAT_H
