@@ -89,7 +89,8 @@ enum shim_io_op { SHIM_IO_READ, SHIM_IO_WRITE };
 
 #define SHIM_IO_MAX_PAGES 256
 
-/* A bio with room for @pages pages. The pool guarantees progress: never fails.
+/* A bio with room for @pages pages, at @sector relative to @bdev (a partition has its own
+ * zero). The pool guarantees progress: never fails.
  * Context: process. */
 struct shim_io *shim_io_alloc(struct shim_bdev *bdev, enum shim_io_op op, shim_u64 sector,
 			      shim_u32 pages) SHIM_NOEXCEPT;

@@ -28,6 +28,8 @@ void shim_memory_free_large(void *memory) SHIM_NOEXCEPT;
 struct page *shim_page_alloc(unsigned gfp) SHIM_NOEXCEPT;
 /* Context: any. */
 void shim_page_free(struct page *page) SHIM_NOEXCEPT;
+/* Context: any. */
+void shim_page_zero(struct page *page, shim_u32 offset, shim_u32 bytes) SHIM_NOEXCEPT;
 SHIM_END
 
 #endif

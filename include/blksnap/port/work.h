@@ -25,7 +25,7 @@ SHIM_BEGIN
 /* @name appears in process lists. Context: process. Return: NULL if memory is short. */
 struct shim_work *shim_work_create(enum shim_work_kind kind, void *owner,
 				   const char *name) SHIM_NOEXCEPT;
-/* Context: any. */
+/* Runs it as soon as possible, also if it was queued with a delay. Context: any. */
 void shim_work_queue(struct shim_work *work) SHIM_NOEXCEPT;
 /* Runs it once after @delay_ms, unless it is queued already. Context: any. */
 void shim_work_queue_delayed(struct shim_work *work, shim_u32 delay_ms) SHIM_NOEXCEPT;
