@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Complaints of a kernel in its log: what must not happen, whatever a test says.
+
+A test that provokes a complaint on purpose declares it with a regular expression; the complaint is then
+forgiven with everything that the kernel prints for it.
+"""
+import re
+from pathlib import Path
+
+COMPLAINT = re.compile("|".join((
+    r"WARNING:", r"BUG:", r"\bBUG kmalloc", r"\bBUG \S+.*: ", r"\bOops\b", r"kernel BUG at", r"Kernel panic",
+    r"general protection", r"blocked for more than", r"soft lockup", r"hard LOCKUP",
+    r"rcu.*\bstall", r"\blockdep\b", r"possible (circular|recursive|irq) lock", r"INFO: trying to register",
+    r"suspicious RCU usage", r"inconsistent lock state", r"bad unlock balance",
+    r"\bKASAN\b.*:", r"\bUBSAN\b.*:", r"\bKCSAN\b.*:", r"refcount_t:", r"waiting for \S+ to become free",
+    r"Call Trace:", r"kmem_cache_destroy", r"Slab cache still has objects",
+    r"scheduling while atomic", r"sleeping function called from invalid", r"unable to handle",
+    r"unreferenced object", r"leaked module reference", r"unkillable task", r"kmemleak: unreferenced",
+    r"new suspected memory leaks", r"list_(add|del) corruption", r"ODEBUG:", r"Bad page state",
+)))
+
+# What announces a facility contains the words of its complaints.
+HARMLESS = re.compile(r"lockdep (is|has|not) |Running RCU self tests|lockdep_depth|"
+                      r"RCU lockdep checking is enabled|lockdep debugging|KASAN: \S+ initialized|"
+                      r"kernel address sanitizer|KernelAddressSanitizer initialized|"
+                      r"Command line:|Kernel command line|kcsan: (enabled|strict|non-strict|selftest)")
+
+BLOCK_BEGIN = re.compile(r"\[ cut here \]")
+BLOCK_END = re.compile(r"---\[ end trace ")
+CONTEXT_LINES = 12
+
+
+def forgive(lines: list, expected: list) -> list:
+    """The lines without those that an expected pattern matches, or whose whole dump it matches."""
+    if not expected:
+        return lines
+    pattern = re.compile("|".join(f"(?:{regex})" for regex in expected))
+    kept = []
+    for block in _blocks(lines):
+        if len(block) > 1 and any(pattern.search(line) for line in block):
+            continue
+        kept += [line for line in block if not pattern.search(line)]
+    return kept
+
+
+def complaints(lines: list) -> list:
+    """The numbers of the lines that complain."""
+    return [number for number, line in enumerate(lines)
+            if COMPLAINT.search(line) and not HARMLESS.search(line)]
+
+
+def excerpt(lines: list) -> list:
+    """The complaining lines, marked, with some of what stands around them."""
+    marked = set(complaints(lines))
+    shown = []
+    last = -1
+    for number in sorted(marked):
+        for around in range(max(last + 1, number - 3), min(len(lines), number + CONTEXT_LINES)):
+            shown.append(("> " if around in marked else "  ") + lines[around])
+            last = around
+    return shown
+
+
+def read(path: Path) -> list:
+    return path.read_text(errors="replace").splitlines() if path.exists() else []
+
+
+def _blocks(lines: list):
+    """Single lines, and the dumps between a cut mark and its end as one."""
+    block = []
+    for line in lines:
+        if BLOCK_BEGIN.search(line) and block:
+            yield from ([kept] for kept in block)
+            block = []
+        if block or BLOCK_BEGIN.search(line):
+            block.append(line)
+        else:
+            yield [line]
+        if block and BLOCK_END.search(line):
+            yield block
+            block = []
+    yield from ([kept] for kept in block)

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a guest sees at /host.
+
+A copy of the few things tests need, not the project itself: a build that runs at the same time must
+not change a program while a guest executes it.
+"""
+import shutil
+from pathlib import Path
+
+from harness.paths import PROJECT
+
+
+def find_module(kernel: str) -> Path:
+    """The module built for a kernel, or the one at the project's root."""
+    built = PROJECT / "build" / "module" / kernel / "blksnap.ko"
+    return built if built.exists() else PROJECT / "blksnap.ko"
+
+
+def stage_project(kernel: str, target: Path) -> None:
+    """Copies the module, build/bin and tests/ to where a guest expects them; absent ones are left out."""
+    target.mkdir(parents=True)
+    module = find_module(kernel)
+    if module.exists():
+        shutil.copy2(module, target / "blksnap.ko")
+    for part in ("build/bin", "tests"):
+        if (PROJECT / part).is_dir():
+            shutil.copytree(PROJECT / part, target / part, symlinks=True,
+                            ignore=shutil.ignore_patterns("__pycache__"))
