@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The userspace half: libblksnap, the blksnap command and their tests.
+#
+# Included by the top Makefile; works alone too, from the top directory:
+#   make -f tools/tools.mk tools
+#   make -f tools/tools.mk check-tools
+# Results: build/bin/blksnap, build/lib/libblksnap.a and .so. Objects lie below build/tools/.
+
+TOOLS_BUILD ?= build
+TOOLS_OBJ := $(TOOLS_BUILD)/tools
+TOOLS_CXX ?= g++
+TOOLS_CC ?= gcc
+TOOLS_CXXFLAGS ?= -O2 -g
+TOOLS_VERSION := 1.0.0
+TOOLS_SONAME := libblksnap.so.1
+
+tools_cppflags := -Iuapi -Itools/libblksnap/include
+tools_warnings := -Wall -Wextra -Werror
+tools_flags := -std=c++20 $(tools_warnings) -fPIC -pthread -MMD -MP
+
+tools_lib_sources := $(sort $(wildcard tools/libblksnap/src/*.cpp))
+tools_command_sources := $(sort $(wildcard tools/blksnap/*.cpp))
+tools_test_sources := $(sort $(wildcard tests/tools/*.cpp))
+
+tools_lib_objects := $(tools_lib_sources:%.cpp=$(TOOLS_OBJ)/%.o)
+tools_command_objects := $(tools_command_sources:%.cpp=$(TOOLS_OBJ)/%.o)
+tools_test_objects := $(tools_test_sources:%.cpp=$(TOOLS_OBJ)/%.o)
+# The tests link the command without its main().
+tools_tested_objects := $(filter-out %/blksnap/main.o,$(tools_command_objects))
+
+tools_static := $(TOOLS_BUILD)/lib/libblksnap.a
+tools_shared := $(TOOLS_BUILD)/lib/libblksnap.so
+tools_command := $(TOOLS_BUILD)/bin/blksnap
+tools_tests := $(TOOLS_OBJ)/tests
+
+.PHONY: tools check-tools check-tools-abi clean-tools
+
+tools: $(tools_command) $(tools_static) $(tools_shared)
+
+$(TOOLS_OBJ)/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(TOOLS_CXX) $(TOOLS_CXXFLAGS) $(tools_flags) $(tools_cppflags) -Itools -c $< -o $@
+
+$(tools_static): $(tools_lib_objects)
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(TOOLS_BUILD)/lib/$(TOOLS_SONAME): $(tools_lib_objects)
+	@mkdir -p $(@D)
+	$(TOOLS_CXX) $(TOOLS_CXXFLAGS) -shared -Wl,-soname,$(TOOLS_SONAME) -Wl,-z,defs -pthread \
+		$^ -lblkid -o $@
+
+$(tools_shared): $(TOOLS_BUILD)/lib/$(TOOLS_SONAME)
+	ln -sf $(TOOLS_SONAME) $@
+
+# Linked with the static library: the command is one file that can be carried elsewhere.
+$(tools_command): $(tools_command_objects) $(tools_static)
+	@mkdir -p $(@D)
+	$(TOOLS_CXX) $(TOOLS_CXXFLAGS) -pthread $^ -lblkid -o $@
+
+$(tools_tests): $(tools_test_objects) $(tools_tested_objects) $(tools_static)
+	$(TOOLS_CXX) $(TOOLS_CXXFLAGS) -pthread $^ -lblkid -lgtest -lgtest_main -o $@
+
+check-tools: tools check-tools-abi $(tools_tests)
+	$(tools_tests) --gtest_brief=1
+
+# The headers assert themselves: compiling them is the test. A 32-bit build needs no 32-bit C
+# library, only the headers of the kernel's interface.
+tools_abi := -Iuapi -Wall -Wextra -Werror -Wpedantic -fsyntax-only tests/tools/abi.c
+tools_abi_32 := -m32 -isystem /usr/include/$(shell $(TOOLS_CC) -print-multiarch)
+
+check-tools-abi:
+	$(TOOLS_CC) -x c -std=gnu11 $(tools_abi)
+	$(TOOLS_CC) -x c++ -std=c++20 $(tools_abi)
+	$(TOOLS_CC) -x c++ -std=c++20 -ffreestanding -nostdinc -DBLKSNAP_FREESTANDING $(tools_abi)
+	$(TOOLS_CC) -x c -std=gnu11 $(tools_abi_32) $(tools_abi)
+	$(TOOLS_CC) -x c++ -std=c++20 $(tools_abi_32) $(tools_abi)
+	$(TOOLS_CC) -x c++ -std=c++20 -m32 -ffreestanding -nostdinc -DBLKSNAP_FREESTANDING $(tools_abi)
+
+clean-tools:
+	rm -rf $(TOOLS_OBJ) $(tools_command) $(tools_static) $(tools_shared) \
+		$(TOOLS_BUILD)/lib/$(TOOLS_SONAME)
+
+-include $(tools_lib_objects:.o=.d) $(tools_command_objects:.o=.d) $(tools_test_objects:.o=.d)
