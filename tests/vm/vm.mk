@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Virtual machine tests. Included by the top Makefile; also works alone, from the project's root:
+# make -f tests/vm/vm.mk check-vm
+#
+#   vm-image   build what the guests boot (root file system, kernels)
+#   vm-shell   an interactive guest; `exit` powers it off, Ctrl-A x kills it
+#   check-vm   run the suites: KERNELS="6.1 6.12" VM_SUITES="00-harness ..."
+#   check-vm-harness   test the harness itself: it must notice what goes wrong in a guest
+
+VM := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+
+KERNELS ?= 6.1
+VM_SUITES ?=
+
+vm_empty :=
+vm_comma := ,
+vm_kernels = $(subst $(vm_empty) $(vm_empty),$(vm_comma),$(strip $(KERNELS)))
+
+.PHONY: vm-image vm-shell check-vm check-vm-harness
+
+vm-image:
+	$(VM)/make-rootfs build/vm/root
+	$(foreach kernel,$(KERNELS),$(VM)/make-kernel $(kernel) build/vm/kernels/$(kernel) &&) true
+
+vm-shell:
+	$(VM)/run-vm --kernel $(firstword $(KERNELS)) --disk 1G --disk 1G --disk 1G --disk 1G --shell
+
+check-vm:
+	$(VM)/run-suite $(vm_kernels) $(VM_SUITES)
+
+check-vm-harness:
+	$(VM)/selftest
