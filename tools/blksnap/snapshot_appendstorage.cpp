@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// blksnap snapshot_appendstorage
+#include "arguments.hpp"
+#include "command.hpp"
+#include "extents.hpp"
+
+#include <blksnap/error.hpp>
+#include <blksnap/snapshot.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <cerrno>
+
+namespace blksnap::command
+{
+
+namespace
+{
+
+constexpr std::string_view kAllocate = "allocate it in full with fallocate";
+
+struct Arguments {
+	std::string id;
+	Region region;
+	bool json = false;
+};
+
+// A hole is no storage. It is no danger either, but who made the file expects its whole size.
+void check_holes(const Arguments &arguments, const FileExtents &extents, std::ostream &err)
+{
+	const auto &path = arguments.region.file;
+	const auto found = total_sectors(extents.ranges);
+	if (path.empty() || found == extents.size_sectors)
+		return;
+	if (found == 0)
+		throw Error{ENODATA, "cannot use file", path, "no sector of it is allocated", kAllocate};
+	err << "blksnap: only " << found << " of the " << extents.size_sectors << " sectors of "
+	    << path << " are allocated and used; " << kAllocate << "\n";
+}
+
+void append(Environment &environment, const Arguments &arguments)
+{
+	const auto snapshot = Uuid::parse(arguments.id);
+	const auto control = environment.open_control();
+	const auto extents = arguments.region.find(ExtentUse::Storage);
+	check_holes(arguments, extents, environment.err);
+	append_storage(control, snapshot, extents.device, extents.ranges);
+	if (arguments.json)
+		print(environment.out, json_extents(extents));
+	else if (!arguments.region.file.empty())
+		print_extents(environment.out, extents.ranges);
+}
+
+} // namespace
+
+void add_snapshot_appendstorage(CLI::App &app, Environment &environment)
+{
+	auto *const command = app.add_subcommand("snapshot_appendstorage",
+						 "Give diff storage to a snapshot, from a file or device");
+	const auto arguments = std::make_shared<Arguments>();
+	add_id(*command, arguments->id)->required();
+	arguments->region.add_to(*command);
+	add_json(*command, arguments->json);
+	command->footer("The sectors are overwritten. A file must stay as it is until the snapshot is "
+			"destroyed:\nno truncation, no defragmentation, no deletion.\n\n"
+			"Examples:\n"
+			"  fallocate --length 1GiB /mnt/store/diff\n"
+			"  blksnap snapshot_appendstorage --id $id --file /mnt/store/diff\n"
+			"  blksnap snapshot_appendstorage --id $id --device /dev/sdc --range 0:2097152");
+	command->callback([arguments, &environment] {
+		arguments->region.check();
+		append(environment, *arguments);
+	});
+}
+
+} // namespace blksnap::command
