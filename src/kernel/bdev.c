@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Device port: opening, remembering, describing and settling block devices.
+ *
+ * An open device (shim_bdev) counts as opener and pins the driver. A remembered one
+ * (shim_device) holds only the memory of the kernel's object: it must not keep lvremove, a
+ * re-read of partitions or losetup -d from working. So what a remembered device tells is read
+ * without locks and without the driver's operations, which may be gone.
+ */
+#include <linux/blk-integrity.h>
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
+#include <linux/delay.h>
+#include <linux/jiffies.h>
+#include <linux/major.h>
+#include <linux/part_stat.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/xarray.h>
+#include <blksnap/port/bdev.h>
+#include "bdev.h"
+#include "image.h"
+
+/* How long settling waits for a queue to drain, and for a device that has none. */
+#define SETTLE_QUEUE_MS 5000
+#define SETTLE_STATISTICS_MS 1000
+/* Depth and width of stacks of drivers that are looked through. */
+#define STACK_DEPTH 8
+#define STACK_WIDTH 16
+
+/* What cannot change while the kernel's object lives. */
+struct device_nature {
+	bool stacked;
+	bool image;
+	int untrackable;
+	const char *why;
+};
+
+struct shim_device {
+	struct block_device *bdev;
+	struct device_nature nature;
+};
+
+struct block_device *bdev_open(dev_t number)
+{
+	return blkdev_get_by_dev(number, FMODE_READ, NULL);
+}
+
+void bdev_close(struct block_device *bdev)
+{
+	blkdev_put(bdev, FMODE_READ);
+}
+
+int shim_bdev_open(shim_u32 major, shim_u32 minor, struct shim_bdev **opened)
+{
+	struct shim_bdev *handle;
+	struct block_device *bdev;
+
+	if (MAJOR(MKDEV(major, minor)) != major || MINOR(MKDEV(major, minor)) != minor)
+		return -ENXIO;
+	bdev = bdev_open(MKDEV(major, minor));
+	if (IS_ERR(bdev))
+		return PTR_ERR(bdev);
+	handle = kmalloc(sizeof(*handle), GFP_KERNEL);
+	if (!handle) {
+		bdev_close(bdev);
+		return -ENOMEM;
+	}
+	handle->bdev = bdev;
+	*opened = handle;
+	return 0;
+}
+
+void shim_bdev_close(struct shim_bdev *handle)
+{
+	bdev_close(handle->bdev);
+	kfree(handle);
+}
+
+/* --- what a device is ---------------------------------------------------------------------- */
+
+/* Swap and the page cache write to such disks without a bio. */
+static bool bypasses_bios(struct gendisk *disk)
+{
+	return disk->fops->rw_page;
+}
+
+/* Does I/O to the disk end on other disks of this machine? Bio-based drivers are taken for
+ * stacked ones; request-based dm and loop are told by name and number. */
+static bool is_stacked(struct gendisk *disk)
+{
+	if (image_disk_is_ours(disk) || bypasses_bios(disk))
+		return false;
+	return disk->fops->submit_bio || disk->major == LOOP_MAJOR ||
+	       !strncmp(disk->disk_name, "dm-", 3);
+}
+
+static const char *untrackable_why(struct block_device *bdev)
+{
+	struct gendisk *disk = bdev->bd_disk;
+
+	if (!bdev_nr_sectors(bdev))
+		return "it has no capacity";
+	if (bdev_is_zoned(bdev))
+		return "it is a zoned device";
+	if (bdev_get_integrity(bdev))
+		return "it carries integrity metadata";
+	if (bdev_logical_block_size(bdev) > PAGE_SIZE)
+		return "its blocks are larger than a page";
+	if (bypasses_bios(disk))
+		return "its driver takes pages past the block layer (rw_page)";
+	return NULL;
+}
+
+/* The device is open: its driver cannot go away. */
+static struct device_nature nature_of(struct block_device *bdev)
+{
+	struct device_nature nature = {
+		.stacked = is_stacked(bdev->bd_disk),
+		.image = image_disk_is_ours(bdev->bd_disk),
+		.why = untrackable_why(bdev),
+	};
+
+	nature.untrackable = nature.why ? EOPNOTSUPP : 0;
+	return nature;
+}
+
+static void describe(struct block_device *bdev, const struct device_nature *nature,
+		     struct shim_bdev_info *info)
+{
+	struct gendisk *disk = bdev->bd_disk;
+
+	*info = (struct shim_bdev_info){
+		.major = MAJOR(bdev->bd_dev),
+		.minor = MINOR(bdev->bd_dev),
+		.disk_key = (uintptr_t)disk,
+		.start_sector = bdev->bd_start_sect,
+		.sectors = bdev_nr_sectors(bdev),
+		.diskseq = disk->diskseq,
+		/* An upper device is younger than the ones it stands on. */
+		.stack_rank = nature->stacked ? disk->diskseq + 1 : 0,
+		.logical_block_bytes = bdev_logical_block_size(bdev),
+		.physical_block_bytes = bdev_physical_block_size(bdev),
+		.major_of_disk = disk->major,
+		.minor_of_disk = disk->first_minor,
+		.is_partition = bdev_is_partition(bdev),
+		.is_image = nature->image,
+		.untrackable = nature->untrackable,
+		.untrackable_why = nature->why,
+	};
+	snprintf(info->name, sizeof(info->name), "%pg", bdev);
+}
+
+void shim_bdev_describe(struct shim_bdev *handle, struct shim_bdev_info *info)
+{
+	struct device_nature nature = nature_of(handle->bdev);
+
+	describe(handle->bdev, &nature, info);
+}
+
+/* --- remembered devices -------------------------------------------------------------------- */
+
+struct shim_device *shim_device_remember(struct shim_bdev *handle)
+{
+	struct shim_device *device = kmalloc(sizeof(*device), GFP_KERNEL);
+
+	if (!device)
+		return NULL;
+	/* A partition's device holds its disk's: bd_disk and its queue stay readable, too. */
+	get_device(&handle->bdev->bd_device);
+	device->bdev = handle->bdev;
+	device->nature = nature_of(handle->bdev);
+	return device;
+}
+
+void shim_device_forget(struct shim_device *device)
+{
+	put_device(&device->bdev->bd_device);
+	kfree(device);
+}
+
+static bool is_alive(struct block_device *bdev)
+{
+	struct gendisk *disk = bdev->bd_disk;
+
+	return !test_bit(GD_DEAD, &disk->state) && disk_live(disk) &&
+	       xa_load(&disk->part_tbl, bdev->bd_partno) == bdev;
+}
+
+int shim_device_describe(struct shim_device *device, struct shim_bdev_info *info)
+{
+	if (!is_alive(device->bdev))
+		return -ENODEV;
+	describe(device->bdev, &device->nature, info);
+	return 0;
+}
+
+/* --- settling ------------------------------------------------------------------------------ */
+
+static bool settle_queue(struct request_queue *queue)
+{
+	bool settled;
+
+	blk_freeze_queue_start(queue);
+	settled = blk_mq_freeze_queue_wait_timeout(queue, msecs_to_jiffies(SETTLE_QUEUE_MS)) > 0;
+	blk_mq_unfreeze_queue(queue);
+	return settled;
+}
+
+static long writes_in_flight(struct block_device *bdev)
+{
+	long writes = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		writes += part_stat_local_read_cpu(bdev, in_flight[WRITE], cpu);
+	return writes;
+}
+
+/* Drivers without a request queue are believed when their statistics show no write once. */
+static bool settle_statistics(struct block_device *bdev)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(SETTLE_STATISTICS_MS);
+
+	while (writes_in_flight(bdev) > 0 || writes_in_flight(bdev_whole(bdev)) > 0) {
+		if (time_after(jiffies, end))
+			return false;
+		msleep(10);
+	}
+	return true;
+}
+
+int shim_bdev_settle(struct shim_bdev *handle)
+{
+	struct block_device *bdev = handle->bdev;
+	struct request_queue *queue = bdev_get_queue(bdev);
+	bool settled;
+
+	/* Whoever was inside submit_bio_noacct(), behind the hook, has slept since, which
+	 * flushes plugs: its bio is in the queue now. */
+#ifdef CONFIG_TASKS_RCU
+	synchronize_rcu_tasks();
+#else
+	synchronize_rcu();
+#endif
+	sync_blockdev(bdev);
+	settled = queue_is_mq(queue) ? settle_queue(queue) : settle_statistics(bdev);
+	return settled ? 0 : -ETIMEDOUT;
+}
+
+/* --- stacks -------------------------------------------------------------------------------- */
+
+/* What the block layer keeps for each "slaves" link of a disk; private to block/holder.c. */
+struct slave_link {
+	struct list_head list;
+	struct block_device *bdev;
+	int count;
+};
+
+struct disk_set {
+	struct gendisk *disks[STACK_WIDTH];
+	unsigned int count;
+	bool incomplete;
+};
+
+/* The disks that @disk stands on, each with a reference. */
+static void collect_lower(struct gendisk *disk, struct disk_set *lower)
+{
+#ifdef CONFIG_BLOCK_HOLDER_DEPRECATED
+	struct slave_link *link;
+
+	mutex_lock(&disk->open_mutex);
+	list_for_each_entry(link, &disk->slave_bdevs, list) {
+		if (lower->count == STACK_WIDTH) {
+			lower->incomplete = true;
+			break;
+		}
+		get_device(disk_to_dev(link->bdev->bd_disk));
+		lower->disks[lower->count++] = link->bdev->bd_disk;
+	}
+	mutex_unlock(&disk->open_mutex);
+#endif
+}
+
+static bool stands_on(struct gendisk *upper, struct gendisk *lower, unsigned int depth);
+
+static bool any_stands_on(struct disk_set *set, struct gendisk *lower, unsigned int depth)
+{
+	unsigned int i;
+
+	for (i = 0; i < set->count; i++)
+		if (set->disks[i] == lower || stands_on(set->disks[i], lower, depth - 1))
+			return true;
+	return set->incomplete;
+}
+
+/* A stack too deep or too wide to look through is taken to stand on everything. */
+static bool stands_on(struct gendisk *upper, struct gendisk *lower, unsigned int depth)
+{
+	struct disk_set set = {};
+	bool found;
+
+	if (!depth)
+		return true;
+	collect_lower(upper, &set);
+	found = any_stands_on(&set, lower, depth);
+	while (set.count)
+		put_device(disk_to_dev(set.disks[--set.count]));
+	return found;
+}
+
+int shim_bdev_stands_on(struct shim_bdev *upper, struct shim_bdev *lower)
+{
+	return stands_on(upper->bdev->bd_disk, lower->bdev->bd_disk, STACK_DEPTH);
+}
+
+/* --- allocation scope ---------------------------------------------------------------------- */
+
+unsigned shim_noio_begin(void)
+{
+	return memalloc_noio_save();
+}
+
+void shim_noio_end(unsigned cookie)
+{
+	memalloc_noio_restore(cookie);
+}

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Bio port: bios of others that pass the hook or come to an image, and own bios.
+ *
+ * A bio is recognised by what it is, not by who submits it: the same object comes back to the
+ * hook after a split, from dm's deferred list or from a multipath requeue. An own bio has one of
+ * our pools as bi_pool; an admitted one has our completion as bi_end_io.
+ *
+ * The record of an admitted bio holds its old bi_end_io and bi_private, and nothing else of the
+ * bio is used at completion: drivers remap the object in place. Both are restored before the
+ * core hears of it and before the old completion runs.
+ *
+ * Completions of chained bios would nest: bio_endio() unwinds a chain in a loop only while the
+ * completion is its own. So only the outermost completion on a CPU runs old completions; the
+ * ones within are put on a list, linked by bi_next, which belongs to nobody at this time.
+ *
+ * Everything that runs in a completion does so in an RCU read section: synchronize_rcu() after
+ * the last record and the last own bio are gone makes it safe to unload this text.
+ */
+#include <linux/bio.h>
+#include <linux/blk-cgroup.h>
+#include <linux/blkdev.h>
+#include <linux/highmem.h>
+#include <linux/percpu.h>
+#include <linux/rcupdate.h>
+#include <blksnap/port/bio.h>
+#include "bdev.h"
+#include "bio.h"
+
+/* --- foreign writes ---------------------------------------------------------------------- */
+
+struct saved_completion {
+	bio_end_io_t *end_io;
+	void *private;
+};
+static_assert(sizeof(struct saved_completion) <= sizeof(struct shim_bio_saved));
+static_assert(__alignof__(struct saved_completion) <= __alignof__(struct shim_bio_saved));
+
+/* Completed bios of this CPU whose old completion was not called yet. */
+struct completion_list {
+	struct bio_list waiting;
+	bool running;
+};
+static DEFINE_PER_CPU(struct completion_list, completion_lists);
+
+static enum shim_write_kind write_kind(struct bio *bio)
+{
+	switch (bio_op(bio)) {
+	case REQ_OP_WRITE_ZEROES:
+		return SHIM_WRITE_ZEROES;
+	case REQ_OP_SECURE_ERASE:
+		return SHIM_WRITE_ERASE;
+	case REQ_OP_DISCARD:
+		return SHIM_WRITE_DISCARD;
+	default:
+		return SHIM_WRITE_DATA;
+	}
+}
+
+static bool write_supported(struct bio *bio)
+{
+	switch (bio_op(bio)) {
+	case REQ_OP_WRITE_ZEROES:
+		return bdev_write_zeroes_sectors(bio->bi_bdev);
+	case REQ_OP_SECURE_ERASE:
+		return bdev_max_secure_erase_sectors(bio->bi_bdev);
+	case REQ_OP_DISCARD:
+		return bdev_max_discard_sectors(bio->bi_bdev);
+	default:
+		return true;
+	}
+}
+
+void shim_bio_describe_write(struct bio *bio, struct shim_write *write)
+{
+	struct block_device *bdev = bio->bi_bdev;
+	sector_t start = bdev->bd_start_sect;
+
+	/* The sector of a remapped bio is absolute, although it still names the partition. */
+	if (bio_flagged(bio, BIO_REMAPPED)) {
+		bdev = bdev_whole(bdev);
+		start = 0;
+	}
+	write->sector = start + bio->bi_iter.bi_sector;
+	write->end_sector = start + bdev_nr_sectors(bdev);
+	write->sectors = bio_sectors(bio);
+	write->kind = write_kind(bio);
+	write->supported = write_supported(bio);
+}
+
+struct bio *shim_bio_next(struct bio *bio)
+{
+	return bio->bi_next;
+}
+
+void shim_bio_set_next(struct bio *bio, struct bio *next)
+{
+	bio->bi_next = next;
+}
+
+void shim_bio_prepare_park(struct bio *bio)
+{
+	/* A bio of a per-CPU cache must not be freed in interrupt context, which only a polled
+	 * one could avoid; without the flag it goes back to the pool of its bio_set. */
+	bio->bi_opf &= ~(REQ_NOWAIT | REQ_POLLED | REQ_ALLOC_CACHE);
+}
+
+/* Calls the bio's completion, here or from the outermost call on this CPU. */
+static void complete_outermost(struct bio *bio)
+{
+	struct completion_list *list;
+	unsigned long flags;
+
+	/* Old completions see an atomic context, which each of them must stand; so the list
+	 * cannot be left waiting for a preempted task either. */
+	preempt_disable();
+	list = this_cpu_ptr(&completion_lists);
+	local_irq_save(flags);
+	bio_list_add(&list->waiting, bio);
+	if (!list->running) {
+		list->running = true;
+		while ((bio = bio_list_pop(&list->waiting))) {
+			local_irq_restore(flags);
+			if (bio->bi_end_io)
+				bio->bi_end_io(bio);
+			local_irq_save(flags);
+		}
+		list->running = false;
+	}
+	local_irq_restore(flags);
+	preempt_enable();
+}
+
+static void admitted_end_io(struct bio *bio)
+{
+	struct shim_bio_saved *saved = bio->bi_private;
+	struct saved_completion *old = (struct saved_completion *)saved->raw;
+
+	bio->bi_end_io = old->end_io;
+	bio->bi_private = old->private;
+	rcu_read_lock();
+	blksnap_write_complete(saved);
+	complete_outermost(bio);
+	rcu_read_unlock();
+}
+
+struct shim_bio_saved *shim_bio_admission(struct bio *bio)
+{
+	return bio->bi_end_io == admitted_end_io ? bio->bi_private : NULL;
+}
+
+void shim_bio_admit(struct bio *bio, struct shim_bio_saved *saved)
+{
+	struct saved_completion *old = (struct saved_completion *)saved->raw;
+
+	old->end_io = bio->bi_end_io;
+	old->private = bio->bi_private;
+	bio->bi_end_io = admitted_end_io;
+	bio->bi_private = saved;
+}
+
+void shim_bio_submit(struct bio *bio)
+{
+	bio->bi_next = NULL;
+	submit_bio_noacct(bio);
+}
+
+void shim_bio_end(struct bio *bio, int error)
+{
+	if (error)
+		bio->bi_status = errno_to_blk_status(-error);
+	bio_endio(bio);
+}
+
+/* --- requests to an image ---------------------------------------------------------------- */
+
+static enum shim_image_op image_op(struct bio *bio)
+{
+	switch (bio_op(bio)) {
+	case REQ_OP_READ:
+		return SHIM_IMAGE_READ;
+	case REQ_OP_WRITE:
+		return bio_sectors(bio) ? SHIM_IMAGE_WRITE : SHIM_IMAGE_FLUSH;
+	default:
+		return SHIM_IMAGE_OTHER;
+	}
+}
+
+void shim_bio_describe_image(struct bio *bio, struct shim_image_request *request)
+{
+	request->sector = bio->bi_iter.bi_sector;
+	request->sectors = bio_sectors(bio);
+	request->op = image_op(bio);
+}
+
+static struct bvec_iter bio_part(struct bio *bio, shim_u32 offset, shim_u32 bytes)
+{
+	struct bvec_iter iter = bio->bi_iter;
+
+	bio_advance_iter(bio, &iter, offset);
+	iter.bi_size = bytes;
+	return iter;
+}
+
+void shim_bio_fill(struct bio *bio, shim_u32 offset, struct page *page, shim_u32 page_offset,
+		   shim_u32 bytes)
+{
+	bool to_page = op_is_write(bio_op(bio));
+	char *mapped = kmap_local_page(page);
+	char *data = mapped + page_offset;
+	struct bvec_iter iter;
+	struct bio_vec part;
+
+	__bio_for_each_segment(part, bio, iter, bio_part(bio, offset, bytes)) {
+		if (to_page)
+			memcpy_from_bvec(data, &part);
+		else
+			memcpy_to_bvec(&part, data);
+		data += part.bv_len;
+	}
+	kunmap_local(mapped);
+}
+
+void shim_bio_fill_zero(struct bio *bio, shim_u32 offset, shim_u32 bytes)
+{
+	struct bvec_iter iter;
+	struct bio_vec part;
+
+	__bio_for_each_segment(part, bio, iter, bio_part(bio, offset, bytes))
+		memzero_bvec(&part);
+}
+
+/* --- own I/O ------------------------------------------------------------------------------ */
+
+struct shim_io {
+	void *owner;
+	struct bio bio;		/* last: bvecs follow */
+};
+
+/* Bios with pages of ours; and bios that borrow the bvecs of an image request. The second pool
+ * is used under current->bio_list, hence its rescuer. */
+static struct bio_set page_bios;
+static struct bio_set clone_bios;
+
+#define POOLED_BIOS 64
+
+static_assert(SHIM_IO_MAX_PAGES <= BIO_MAX_VECS);
+
+int bio_pools_create(void)
+{
+	const unsigned int front = offsetof(struct shim_io, bio);
+	int error = bioset_init(&page_bios, POOLED_BIOS, front, BIOSET_NEED_BVECS);
+
+	if (error)
+		return error;
+	error = bioset_init(&clone_bios, POOLED_BIOS, front, BIOSET_NEED_RESCUER);
+	if (error)
+		bioset_exit(&page_bios);
+	return error;
+}
+
+void bio_pools_destroy(void)
+{
+	bioset_exit(&clone_bios);
+	bioset_exit(&page_bios);
+}
+
+int shim_bio_is_own(struct bio *bio)
+{
+	return bio->bi_pool == &page_bios || bio->bi_pool == &clone_bios;
+}
+
+static void io_end(struct bio *bio)
+{
+	struct shim_io *io = container_of(bio, struct shim_io, bio);
+
+	rcu_read_lock();
+	blksnap_io_complete(io->owner, -blk_status_to_errno(bio->bi_status));
+	bio_put(bio);
+	rcu_read_unlock();
+}
+
+static struct shim_io *io_create(struct block_device *bdev, sector_t sector, blk_opf_t opf,
+				 unsigned short pages, struct bio_set *pool)
+{
+	/* With GFP_NOIO the pool waits for an element, it never fails. */
+	struct bio *bio = bio_alloc_bioset(bdev, pages, opf, GFP_NOIO, pool);
+
+	bio->bi_iter.bi_sector = sector;
+	bio->bi_end_io = io_end;
+	return container_of(bio, struct shim_io, bio);
+}
+
+struct shim_io *shim_io_alloc(struct shim_bdev *bdev, enum shim_io_op op, shim_u64 sector,
+			      shim_u32 pages)
+{
+	/* Writers may be waiting for either; SYNC and IDLE together exempt a write from
+	 * writeback throttling. */
+	blk_opf_t opf = op == SHIM_IO_READ ? REQ_OP_READ | REQ_SYNC :
+					     REQ_OP_WRITE | REQ_SYNC | REQ_IDLE;
+	struct shim_io *io = io_create(bdev->bdev, sector, opf, pages, &page_bios);
+
+	/* One copy serves many writers: it is charged to nobody. */
+	bio_associate_blkg_from_css(&io->bio, blkcg_root_css);
+	return io;
+}
+
+void shim_io_add_page(struct shim_io *io, struct page *page, shim_u32 bytes)
+{
+	WARN_ON_ONCE(bio_add_page(&io->bio, page, bytes, 0) != bytes);
+}
+
+struct shim_io *shim_io_clone(struct bio *parent, shim_u32 offset_sectors, shim_u32 sectors,
+			      struct shim_bdev *bdev, shim_u64 sector)
+{
+	/* Neither NOWAIT, POLLED, RAHEAD nor FUA: the answer must be that of the data. */
+	const blk_opf_t kept = REQ_OP_MASK | REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE |
+			       REQ_BACKGROUND;
+	struct shim_io *io = io_create(bdev->bdev, 0, parent->bi_opf & kept, 0, &clone_bios);
+	struct bio *bio = &io->bio;
+
+	bio_set_flag(bio, BIO_CLONED);
+	bio->bi_io_vec = parent->bi_io_vec;
+	bio->bi_ioprio = parent->bi_ioprio;
+	bio->bi_iter = bio_part(parent, offset_sectors << SECTOR_SHIFT, sectors << SECTOR_SHIFT);
+	bio->bi_iter.bi_sector = sector;
+	bio_clone_blkg_association(bio, parent);
+	return io;
+}
+
+void shim_io_submit(struct shim_io *io, void *owner)
+{
+	io->owner = owner;
+	submit_bio_noacct(&io->bio);
+}

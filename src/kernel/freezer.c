@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Freezer: freezes the file systems of a set of devices, thaws exactly what it froze.
+ *
+ * freeze_bdev() cannot be interrupted and may hang on the device of another member of the set,
+ * so each device has a helper of its own and the taker waits for all of them, but not for ever.
+ * A helper that comes too late finds the freezer thawing and thaws what it just froze. Each
+ * helper holds the freezer, and the freezer holds the devices open until its last user is gone.
+ *
+ * Only our own freeze is ever undone: the kernel counts freezes of a device (an outer one stays
+ * when ours is thawed), and a file system frozen by FIFREEZE answers -EBUSY and is left alone.
+ */
+#include <linux/blkdev.h>
+#include <linux/jiffies.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <blksnap/port/bdev.h>
+#include "bdev.h"
+#include "freezer.h"
+
+struct shim_freezer {
+	struct kref users;
+	spinlock_t lock;
+	wait_queue_head_t helper_done;
+	struct list_head members;	/* changed by the taker only */
+	unsigned int pending;
+	bool thawing;
+};
+
+enum member_state { MEMBER_PENDING, MEMBER_FROZEN, MEMBER_THAWED };
+
+struct member {
+	struct list_head link;
+	struct work_struct work;
+	struct shim_freezer *freezer;
+	struct block_device *bdev;
+	enum member_state state;
+};
+
+static struct workqueue_struct *helpers;
+
+int freezer_create_queue(void)
+{
+	helpers = alloc_workqueue("blksnap-freeze", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return helpers ? 0 : -ENOMEM;
+}
+
+void freezer_destroy_queue(void)
+{
+	destroy_workqueue(helpers);
+}
+
+static void freezer_release(struct kref *users)
+{
+	struct shim_freezer *freezer = container_of(users, struct shim_freezer, users);
+	struct member *member, *next;
+
+	list_for_each_entry_safe(member, next, &freezer->members, link) {
+		bdev_close(member->bdev);
+		kfree(member);
+	}
+	kfree(freezer);
+}
+
+/* --- one device ---------------------------------------------------------------------------- */
+
+static const char *frozen_how(struct block_device *bdev)
+{
+	const char *how;
+
+	mutex_lock(&bdev->bd_fsfreeze_mutex);
+	if (bdev->bd_fsfreeze_count > 1)
+		how = "frozen already by somebody else";
+	else if (bdev->bd_fsfreeze_sb)
+		how = "file system frozen";
+	else
+		how = "no file system directly on it, nothing to freeze";
+	mutex_unlock(&bdev->bd_fsfreeze_mutex);
+	return how;
+}
+
+static void log_freeze(struct block_device *bdev, int error)
+{
+	if (!error)
+		pr_info(KBUILD_MODNAME ": %pg: %s\n", bdev, frozen_how(bdev));
+	else if (error == -EBUSY)
+		pr_info(KBUILD_MODNAME ": %pg: file system frozen by somebody else, left alone\n",
+			bdev);
+	else
+		pr_warn(KBUILD_MODNAME ": %pg: freezing the file system failed (%d), its image is crash-consistent\n",
+			bdev, error);
+}
+
+static void thaw(struct block_device *bdev)
+{
+	int error = thaw_bdev(bdev);
+
+	if (error)
+		pr_warn(KBUILD_MODNAME ": %pg: thawing failed (%d)\n", bdev, error);
+}
+
+/* Return: true if the freeze came too late and has to be undone. */
+static bool settle_member(struct member *member, bool frozen)
+{
+	struct shim_freezer *freezer = member->freezer;
+	bool late;
+
+	spin_lock(&freezer->lock);
+	late = frozen && freezer->thawing;
+	member->state = frozen && !late ? MEMBER_FROZEN : MEMBER_THAWED;
+	freezer->pending--;
+	spin_unlock(&freezer->lock);
+	wake_up(&freezer->helper_done);
+	return late;
+}
+
+static void freeze_member(struct work_struct *work)
+{
+	struct member *member = container_of(work, struct member, work);
+	struct shim_freezer *freezer = member->freezer;
+	unsigned int noio = memalloc_noio_save();
+	int error = freeze_bdev(member->bdev);
+
+	log_freeze(member->bdev, error);
+	if (settle_member(member, !error)) {
+		pr_info(KBUILD_MODNAME ": %pg: frozen too late, thawed\n", member->bdev);
+		thaw(member->bdev);
+	}
+	memalloc_noio_restore(noio);
+	kref_put(&freezer->users, freezer_release);
+}
+
+/* --- the set ------------------------------------------------------------------------------- */
+
+static bool has_member(struct shim_freezer *freezer, dev_t number)
+{
+	struct member *member;
+
+	list_for_each_entry(member, &freezer->members, link)
+		if (member->bdev->bd_dev == number)
+			return true;
+	return false;
+}
+
+static struct member *member_create(struct shim_freezer *freezer, dev_t number)
+{
+	struct member *member = kzalloc(sizeof(*member), GFP_KERNEL);
+	struct block_device *bdev;
+
+	if (!member)
+		return ERR_PTR(-ENOMEM);
+	bdev = bdev_open(number);
+	if (IS_ERR(bdev)) {
+		kfree(member);
+		return ERR_CAST(bdev);
+	}
+	INIT_WORK(&member->work, freeze_member);
+	member->freezer = freezer;
+	member->bdev = bdev;
+	return member;
+}
+
+static void start_member(struct shim_freezer *freezer, dev_t number)
+{
+	struct member *member;
+
+	if (has_member(freezer, number))
+		return;
+	member = member_create(freezer, number);
+	if (IS_ERR(member)) {
+		pr_warn(KBUILD_MODNAME ": %u:%u cannot be frozen (%ld)\n", MAJOR(number),
+			MINOR(number), PTR_ERR(member));
+		return;
+	}
+	list_add(&member->link, &freezer->members);
+	spin_lock(&freezer->lock);
+	freezer->pending++;
+	spin_unlock(&freezer->lock);
+	kref_get(&freezer->users);
+	queue_work(helpers, &member->work);
+}
+
+/* Return: the number of the partition after @index, or 0. */
+static dev_t next_partition(struct gendisk *disk, unsigned long *index)
+{
+	struct block_device *part;
+	dev_t number = 0;
+
+	rcu_read_lock();
+	part = xa_find_after(&disk->part_tbl, index, ULONG_MAX, XA_PRESENT);
+	if (part)
+		number = part->bd_dev;
+	rcu_read_unlock();
+	return number;
+}
+
+static void start_device(struct shim_freezer *freezer, struct block_device *bdev)
+{
+	unsigned long index = 0;
+	dev_t number;
+
+	start_member(freezer, bdev->bd_dev);
+	if (bdev_is_partition(bdev))
+		return;
+	while ((number = next_partition(bdev->bd_disk, &index)))
+		start_member(freezer, number);
+}
+
+static bool all_done(struct shim_freezer *freezer)
+{
+	bool done;
+
+	spin_lock(&freezer->lock);
+	done = !freezer->pending;
+	spin_unlock(&freezer->lock);
+	return done;
+}
+
+struct shim_freezer *shim_freezer_create(void)
+{
+	struct shim_freezer *freezer = kzalloc(sizeof(*freezer), GFP_KERNEL);
+
+	if (!freezer)
+		return NULL;
+	kref_init(&freezer->users);
+	spin_lock_init(&freezer->lock);
+	init_waitqueue_head(&freezer->helper_done);
+	INIT_LIST_HEAD(&freezer->members);
+	return freezer;
+}
+
+int shim_freezer_freeze(struct shim_freezer *freezer, struct shim_bdev *const *bdevs,
+			shim_u32 count, shim_u32 timeout_ms)
+{
+	shim_u32 i;
+
+	for (i = 0; i < count; i++)
+		start_device(freezer, bdevs[i]->bdev);
+	return wait_event_timeout(freezer->helper_done, all_done(freezer),
+				  msecs_to_jiffies(timeout_ms)) ? 0 : -ETIMEDOUT;
+}
+
+void shim_freezer_thaw(struct shim_freezer *freezer)
+{
+	struct member *member;
+
+	spin_lock(&freezer->lock);
+	freezer->thawing = true;
+	spin_unlock(&freezer->lock);
+	/* The state of a member is final now, except that a pending one becomes thawed. */
+	list_for_each_entry(member, &freezer->members, link) {
+		if (READ_ONCE(member->state) != MEMBER_FROZEN)
+			continue;
+		WRITE_ONCE(member->state, MEMBER_THAWED);
+		thaw(member->bdev);
+	}
+}
+
+void shim_freezer_destroy(struct shim_freezer *freezer)
+{
+	shim_freezer_thaw(freezer);
+	kref_put(&freezer->users, freezer_release);
+}

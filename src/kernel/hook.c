@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hook: where bios enter the block layer, submit_bio_noacct().
+ *
+ * Two mechanisms, one decision. The direct call returns into the function or past it, so there
+ * is no recursion; it is exclusive with other direct calls (BPF fentry) on this function. The
+ * redirect (ftrace with IPMODIFY) replaces the function, which then has to call the original
+ * itself for bios that pass; it is exclusive with a livepatch of this function. Direct is tried
+ * first; the module parameter `hook` chooses for tests.
+ *
+ * A bio for a disk that is not in the table pays a few loads: no lock, no shared write, no call
+ * into the core. Only operations that change data of the disk go on from there.
+ *
+ * Who can be inside when the hook goes: a task between the patched entry and the handler (it has
+ * not slept: a grace period of tasks RCU), a task inside the handler that sleeps (SRCU), and a
+ * task between the end of its SRCU section and its return (tasks RCU again).
+ */
+#include <linux/blkdev.h>
+#include <linux/ftrace.h>
+#include <linux/hash.h>
+#include <linux/moduleparam.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/rculist.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/srcu.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+#include <blksnap/port/bio.h>
+#include <blksnap/port/hook.h>
+#include "bdev.h"
+#include "work.h"
+
+#define HOOKED_FUNCTION "submit_bio_noacct"
+
+/* --- the table of hooked disks --------------------------------------------------------------- */
+
+#define TABLE_BITS 6
+
+struct hooked_disk {
+	struct hlist_node link;
+	struct gendisk *key;	/* its memory is held by the core's remembered device */
+	void *disk;
+	struct rcu_head rcu;
+};
+
+static struct hlist_head table[1 << TABLE_BITS] __read_mostly;
+static DEFINE_MUTEX(table_lock);
+
+static __always_inline struct hlist_head *bucket_of(struct gendisk *key)
+{
+	return &table[hash_ptr(key, TABLE_BITS)];
+}
+
+/* Context: RCU read section. Return: what the core gave for the disk, or NULL. */
+static void *find_disk(struct gendisk *key)
+{
+	struct hooked_disk *hooked;
+
+	hlist_for_each_entry_rcu(hooked, bucket_of(key), link)
+		if (hooked->key == key)
+			return hooked->disk;
+	return NULL;
+}
+
+int shim_hook_add_disk(struct shim_bdev *bdev, void *disk)
+{
+	struct hooked_disk *hooked = kmalloc(sizeof(*hooked), GFP_KERNEL);
+
+	if (!hooked)
+		return -ENOMEM;
+	hooked->key = bdev->bdev->bd_disk;
+	hooked->disk = disk;
+	mutex_lock(&table_lock);
+	hlist_add_head_rcu(&hooked->link, bucket_of(hooked->key));
+	mutex_unlock(&table_lock);
+	return 0;
+}
+
+static struct hooked_disk *find_entry(void *disk)
+{
+	struct hooked_disk *hooked;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++)
+		hlist_for_each_entry(hooked, &table[i], link)
+			if (hooked->disk == disk)
+				return hooked;
+	return NULL;
+}
+
+void shim_hook_del_disk(void *disk)
+{
+	struct hooked_disk *hooked;
+
+	mutex_lock(&table_lock);
+	hooked = find_entry(disk);
+	if (hooked)
+		hlist_del_rcu(&hooked->link);
+	mutex_unlock(&table_lock);
+	if (!WARN_ON_ONCE(!hooked))
+		kfree_rcu(hooked, rcu);
+}
+
+/* --- the decision ---------------------------------------------------------------------------- */
+
+DEFINE_STATIC_SRCU(inside);
+
+static __always_inline bool changes_data(struct bio *bio)
+{
+	switch (bio_op(bio)) {
+	case REQ_OP_WRITE:
+	case REQ_OP_DISCARD:
+	case REQ_OP_SECURE_ERASE:
+	case REQ_OP_WRITE_ZEROES:
+		return bio->bi_iter.bi_size;
+	default:
+		return false;
+	}
+}
+
+/* A full bucket may be another disk's; an empty one is certain. */
+static __always_inline bool may_be_hooked(struct bio *bio)
+{
+	return changes_data(bio) && READ_ONCE(bucket_of(bio->bi_bdev->bd_disk)->first);
+}
+
+/* Waiting here would deadlock a stacked driver (bios on current->bio_list wait for our return)
+ * and a work of ours (it may be the one that lets parked bios go). */
+static bool submitter_may_wait(struct bio *bio)
+{
+	return !current->bio_list && !(bio->bi_opf & REQ_NOWAIT) &&
+	       !(current->plug && current->plug->nowait) && !in_atomic() && !irqs_disabled() &&
+	       !work_runs_here();
+}
+
+/* Return: true if the core has taken the bio, which must not be touched then. */
+static noinline bool core_takes(struct bio *bio)
+{
+	bool may_wait = submitter_may_wait(bio);
+	enum blksnap_verdict verdict = BLKSNAP_PASS;
+	void *disk;
+	int section;
+
+	rcu_read_lock();
+	disk = find_disk(bio->bi_bdev->bd_disk);
+	if (disk)
+		verdict = blksnap_write_submit(disk, bio);
+	section = verdict == BLKSNAP_TAKEN_CROWDED ? srcu_read_lock(&inside) : -1;
+	rcu_read_unlock();
+	if (verdict == BLKSNAP_TAKEN_CROWDED) {
+		blksnap_write_backpressure(disk, may_wait);
+		srcu_read_unlock(&inside, section);
+	}
+	return verdict != BLKSNAP_PASS;
+}
+
+/* --- direct call ----------------------------------------------------------------------------- */
+
+void hook_trampoline(void);
+void hook_resubmit(struct bio *bio);
+extern const char hook_resubmit_return[];
+
+bool hook_enter(struct bio *bio);
+notrace bool hook_enter(struct bio *bio)
+{
+	return may_be_hooked(bio) && core_takes(bio);
+}
+
+static struct ftrace_ops direct_ops;
+static struct ftrace_ops redirect_ops;
+
+static int set_filter(struct ftrace_ops *ops)
+{
+	return ftrace_set_filter(ops, HOOKED_FUNCTION, strlen(HOOKED_FUNCTION), 0);
+}
+
+static void direct_remove(void)
+{
+	unregister_ftrace_direct_multi(&direct_ops, (unsigned long)hook_trampoline);
+	ftrace_free_filter(&direct_ops);
+}
+
+static void stub_callback(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
+			  struct ftrace_regs *registers)
+{
+}
+
+/* Registering a direct call succeeds, without effect, while kernel.ftrace_enabled is 0; a
+ * permanent callback is refused then. */
+static int check_ftrace_enabled(void)
+{
+	static struct ftrace_ops probe_ops = {
+		.func = stub_callback,
+		.flags = FTRACE_OPS_FL_PERMANENT,
+	};
+	int error = set_filter(&probe_ops);
+
+	if (error)
+		return error;
+	error = register_ftrace_function(&probe_ops);
+	if (!error)
+		unregister_ftrace_function(&probe_ops);
+	ftrace_free_filter(&probe_ops);
+	return error;
+}
+
+static int direct_install(void)
+{
+	int error = set_filter(&direct_ops);
+
+	if (error)
+		return error;
+	error = register_ftrace_direct_multi(&direct_ops, (unsigned long)hook_trampoline);
+	if (error) {
+		ftrace_free_filter(&direct_ops);
+		return error;
+	}
+	/* From here on kernel.ftrace_enabled cannot be set to 0 ... */
+	direct_ops.flags |= FTRACE_OPS_FL_PERMANENT;
+	/* ... but it may have been so before. */
+	error = check_ftrace_enabled();
+	if (error)
+		direct_remove();
+	return error;
+}
+
+/* --- redirect -------------------------------------------------------------------------------- */
+
+/* Runs instead of submit_bio_noacct(), for bios that may be of a hooked disk. */
+static notrace void hook_redirected(struct bio *bio)
+{
+	int section = srcu_read_lock(&inside);
+
+	if (!core_takes(bio))
+		hook_resubmit(bio);
+	srcu_read_unlock(&inside, section);
+}
+
+static notrace void redirect_callback(unsigned long ip, unsigned long parent,
+				      struct ftrace_ops *ops, struct ftrace_regs *registers)
+{
+	struct bio *bio = (struct bio *)registers->regs.di;
+
+	/* Only this very call must not come back here; whether a bio is known is the core's
+	 * question. */
+	if (!may_be_hooked(bio) || parent == (unsigned long)hook_resubmit_return)
+		return;
+	ftrace_instruction_pointer_set(registers, (unsigned long)hook_redirected);
+}
+
+static void redirect_remove(void)
+{
+	unregister_ftrace_function(&redirect_ops);
+	ftrace_free_filter(&redirect_ops);
+}
+
+static int redirect_install(void)
+{
+	int error;
+
+	redirect_ops.func = redirect_callback;
+	redirect_ops.flags |= FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT;
+	error = set_filter(&redirect_ops);
+	if (error)
+		return error;
+	error = register_ftrace_function(&redirect_ops);
+	if (error)
+		ftrace_free_filter(&redirect_ops);
+	return error;
+}
+
+/* --- install and remove ---------------------------------------------------------------------- */
+
+enum mechanism { HOOK_AUTO, HOOK_DIRECT, HOOK_REDIRECT, HOOK_KINDS };
+
+static const char *const mechanism_names[] = {
+	[HOOK_AUTO] = "auto",
+	[HOOK_DIRECT] = "direct",
+	[HOOK_REDIRECT] = "ipmodify",
+	[HOOK_KINDS] = NULL,
+};
+
+static int wanted = HOOK_AUTO;
+static enum mechanism installed;
+
+static int wanted_set(const char *text, const struct kernel_param *parameter)
+{
+	int kind = __sysfs_match_string(mechanism_names, HOOK_KINDS, text);
+
+	if (kind < 0) {
+		pr_err(KBUILD_MODNAME ": parameter hook must be auto, direct or ipmodify\n");
+		return -EINVAL;
+	}
+	wanted = kind;
+	return 0;
+}
+
+static int wanted_get(char *buffer, const struct kernel_param *parameter)
+{
+	return sysfs_emit(buffer, "%s\n", mechanism_names[wanted]);
+}
+
+static const struct kernel_param_ops wanted_operations = {
+	.set = wanted_set,
+	.get = wanted_get,
+};
+module_param_cb(hook, &wanted_operations, NULL, 0644);
+MODULE_PARM_DESC(hook, "How bios are intercepted from the next time on: auto, direct, ipmodify");
+
+static void log_refused(int error)
+{
+	if (error == -EBUSY)
+		pr_err(KBUILD_MODNAME ": " HOOKED_FUNCTION " cannot be hooked: another user of ftrace holds it (a livepatch or a BPF program), or kernel.ftrace_enabled is 0\n");
+	else
+		pr_err(KBUILD_MODNAME ": " HOOKED_FUNCTION " cannot be hooked (%d): the kernel lacks what ftrace needs for it\n",
+		       error);
+}
+
+static int install(enum mechanism kind)
+{
+	int error = kind == HOOK_DIRECT ? direct_install() : redirect_install();
+
+	if (error)
+		return error;
+	installed = kind;
+	pr_info(KBUILD_MODNAME ": writes are intercepted (%s)\n", mechanism_names[kind]);
+	return 0;
+}
+
+int shim_hook_install(void)
+{
+	enum mechanism first = READ_ONCE(wanted);
+	int error = install(first == HOOK_REDIRECT ? HOOK_REDIRECT : HOOK_DIRECT);
+
+	if (error && first == HOOK_AUTO) {
+		pr_info(KBUILD_MODNAME ": no direct call on " HOOKED_FUNCTION " (%d), redirecting it\n",
+			error);
+		error = install(HOOK_REDIRECT);
+	}
+	if (error)
+		log_refused(error);
+	return error;
+}
+
+static void wait_for_tasks(void)
+{
+#ifdef CONFIG_TASKS_RCU
+	synchronize_rcu_tasks();
+#else
+	synchronize_rcu();
+#endif
+}
+
+void shim_hook_remove(void)
+{
+	if (installed == HOOK_DIRECT)
+		direct_remove();
+	else
+		redirect_remove();
+	wait_for_tasks();
+	synchronize_srcu(&inside);
+	wait_for_tasks();
+	pr_info(KBUILD_MODNAME ": writes are no longer intercepted\n");
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Image port: the block devices that show images.
+ *
+ * Bio-based disks of an own major; minor and name carry the same number, the lowest free one:
+ * clients build the name from the minor. The block layer does not split bios of such disks, so
+ * the core takes any size. There is no write cache to flush, no discard, no partition scan.
+ *
+ * While somebody holds an image open the module cannot be unloaded; the disk itself can be
+ * removed at any time, and then answers nothing but errors.
+ */
+#include <linux/blkdev.h>
+#include <linux/idr.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <blksnap/port/image.h>
+#include "bdev.h"
+#include "image.h"
+
+#define IMAGE_NAME "blksnap-image"
+
+struct shim_image_disk {
+	struct gendisk *disk;
+	int number;
+	bool added;
+};
+
+static int image_major;
+static DEFINE_IDA(image_numbers);
+
+static void image_submit_bio(struct bio *bio)
+{
+	blksnap_image_submit(bio->bi_bdev->bd_disk->private_data, bio);
+}
+
+static char *image_devnode(struct gendisk *disk, umode_t *mode)
+{
+	*mode = 0600;
+	return NULL;
+}
+
+static const struct block_device_operations image_operations = {
+	.owner = THIS_MODULE,
+	.submit_bio = image_submit_bio,
+	.devnode = image_devnode,
+};
+
+bool image_disk_is_ours(struct gendisk *disk)
+{
+	return disk->fops == &image_operations;
+}
+
+int image_major_register(void)
+{
+	image_major = register_blkdev(0, IMAGE_NAME);
+	return image_major < 0 ? image_major : 0;
+}
+
+void image_major_unregister(void)
+{
+	unregister_blkdev(image_major, IMAGE_NAME);
+	ida_destroy(&image_numbers);
+}
+
+/* Whoever may read the origin in some unit may read the image in it, and a read can be passed
+ * on to the origin without a copy. */
+static void take_over_limits(struct request_queue *queue, struct block_device *origin)
+{
+	struct queue_limits *limits = &queue->limits;
+
+	blk_set_stacking_limits(limits);
+	blk_stack_limits(limits, &bdev_get_queue(origin)->limits, origin->bd_start_sect);
+	limits->max_discard_sectors = 0;
+	limits->max_hw_discard_sectors = 0;
+	limits->discard_granularity = 0;
+	limits->max_secure_erase_sectors = 0;
+	limits->max_write_zeroes_sectors = 0;
+	blk_queue_write_cache(queue, false, false);
+	if (bdev_nonrot(origin))
+		blk_queue_flag_set(QUEUE_FLAG_NONROT, queue);
+}
+
+static struct gendisk *disk_create(void *image, struct block_device *origin, sector_t sectors,
+				   int number)
+{
+	struct gendisk *disk = blk_alloc_disk(NUMA_NO_NODE);
+
+	if (!disk)
+		return NULL;
+	disk->major = image_major;
+	disk->first_minor = number;
+	disk->minors = 1;
+	disk->flags |= GENHD_FL_NO_PART;
+	disk->fops = &image_operations;
+	disk->private_data = image;
+	snprintf(disk->disk_name, DISK_NAME_LEN, IMAGE_NAME "%d", number);
+	take_over_limits(disk->queue, origin);
+	set_capacity(disk, sectors);
+	return disk;
+}
+
+int shim_image_disk_create(void *image, struct shim_bdev *origin, shim_u64 sectors,
+			   struct shim_image_disk **created)
+{
+	struct shim_image_disk *handle = kzalloc(sizeof(*handle), GFP_KERNEL);
+	int error = -ENOMEM;
+
+	if (!handle)
+		return -ENOMEM;
+	handle->number = ida_alloc_max(&image_numbers, MINORMASK, GFP_KERNEL);
+	if (handle->number < 0) {
+		error = handle->number;
+		goto free_handle;
+	}
+	handle->disk = disk_create(image, origin->bdev, sectors, handle->number);
+	if (!handle->disk)
+		goto free_number;
+	*created = handle;
+	return 0;
+
+free_number:
+	ida_free(&image_numbers, handle->number);
+free_handle:
+	kfree(handle);
+	return error;
+}
+
+int shim_image_disk_add(struct shim_image_disk *handle)
+{
+	int error = add_disk(handle->disk);
+
+	handle->added = !error;
+	return error;
+}
+
+void shim_image_disk_number(struct shim_image_disk *handle, shim_u32 *major, shim_u32 *minor)
+{
+	*major = image_major;
+	*minor = handle->number;
+}
+
+void shim_image_disk_remove(struct shim_image_disk *handle)
+{
+	if (handle->added) {
+		/* First of all new requests fail, so that writeback of a mounted image ends. */
+		blk_mark_disk_dead(handle->disk);
+		del_gendisk(handle->disk);
+	}
+	put_disk(handle->disk);
+	ida_free(&image_numbers, handle->number);
+	kfree(handle);
+}
