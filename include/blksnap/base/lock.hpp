@@ -16,8 +16,8 @@ namespace blksnap
 
 // Top first. Mutexes come before all spinlocks.
 enum class LockRank : unsigned {
-	Control = SHIM_RANK_CONTROL,   // mutex: snapshots, trackers, disks
 	Take = SHIM_RANK_TAKE,	       // mutex: one take at a time
+	Control = SHIM_RANK_CONTROL,   // mutex: snapshots, trackers, disks
 	Disk = SHIM_RANK_DISK,	       // gate and parked bios of a disk
 	Area = SHIM_RANK_AREA,	       // copies and chunk map of a diff area
 	Storage = SHIM_RANK_STORAGE,   // ranges and fill of a diff storage
@@ -95,6 +95,9 @@ public:
 		Spinlock::Guard guard(lock_);
 		return body(data_);
 	}
+
+	// For an object that nobody else sees yet: may sleep.
+	template <class F> auto with_unshared(F &&body) { return body(data_); }
 
 private:
 	Spinlock lock_;

@@ -45,9 +45,9 @@ public:
 		Spares &operator=(const Spares &) = delete;
 		~Spares() { trim(0); }
 
-		// Obtains what the next `inserts` calls of insert() may need, into whatever maps and
-		// whatever others insert meanwhile. Nodes left over from before count. On failure
-		// what was obtained is kept for the next try. Context: as `gfp` says.
+		// Obtains what the next `inserts` calls of insert() into one map may need, whatever
+		// others insert meanwhile. Nodes left over from before count. On failure what was
+		// obtained is kept for the next try. Context: as `gfp` says.
 		Result<void> refill(u32 inserts, Gfp gfp);
 		// Frees what is more than `inserts` calls may need. Context: any.
 		void trim(u32 inserts);
@@ -64,7 +64,8 @@ public:
 		u32 count_ = 0;
 	};
 
-	// The most nodes that this many inserts consume.
+	// The most nodes that this many inserts into one map consume: a leaf and an inner node each,
+	// and the root grows a few times only.
 	static constexpr u32 worst_case_nodes(u32 inserts)
 	{
 		return 2 * inserts + min(inserts, kMaxDepth);

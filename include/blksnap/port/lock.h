@@ -11,8 +11,8 @@
 #include <blksnap/port/base.h>
 
 enum shim_lock_rank {
-	SHIM_RANK_CONTROL,
 	SHIM_RANK_TAKE,
+	SHIM_RANK_CONTROL,
 	SHIM_RANK_DISK,
 	SHIM_RANK_AREA,
 	SHIM_RANK_STORAGE,

@@ -16,7 +16,8 @@ enum shim_work_kind {
 	SHIM_WORK_COPY,	   /* owner is a DiffArea: reads of old blocks are submitted */
 	SHIM_WORK_STORE,   /* owner is a DiffStorage: copies are written out */
 	SHIM_WORK_IMAGE,   /* owner is an Image: requests that need a thread */
-	SHIM_WORK_SWEEP,   /* owner is the Control: liveness and watchdog, delayed */
+	SHIM_WORK_WATCH,   /* owner is a Snapshot: looks for writes that wait in vain, delayed */
+	SHIM_WORK_SWEEP,   /* owner is the Control: liveness of tracked devices, delayed */
 };
 
 struct shim_work;
@@ -29,8 +30,8 @@ struct shim_work *shim_work_create(enum shim_work_kind kind, void *owner,
 void shim_work_queue(struct shim_work *work) SHIM_NOEXCEPT;
 /* Runs it once after @delay_ms, unless it is queued already. Context: any. */
 void shim_work_queue_delayed(struct shim_work *work, shim_u32 delay_ms) SHIM_NOEXCEPT;
-/* Waits for a running and a queued run, cancels a delayed one. Nobody may queue any more.
- * Context: process. */
+/* Waits for a running and a queued run, cancels a delayed one. Nobody else may queue any more;
+ * a run that queues itself again, delayed, is cancelled too. Context: process. */
 void shim_work_destroy(struct shim_work *work) SHIM_NOEXCEPT;
 
 /* The core's side. The backend plugs the block layer around it (without plug->nowait).

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Diff area: the old content of one device's blocks, and the machine that puts it there.
+//
+// A block is Untouched, or covered by a Copy (see copy.hpp), or Stored: in the chunk map. It only
+// goes that way, and a stored block's place in the store is never used for another: that is why a
+// read from the store needs no second look, and why a read from the origin is right if the block
+// is still Untouched (or being read) when it completes.
+//
+// Whatever fails costs the image, never the origin: fail() publishes the failure first and
+// releases the parked bios after, and from then on every block counts as preserved.
+#pragma once
+
+#include <blksnap/base/lock.hpp>
+#include <blksnap/core/chunk_map.hpp>
+#include <blksnap/core/copy_table.hpp>
+#include <blksnap/core/event_queue.hpp>
+#include <blksnap/core/excluded_ranges.hpp>
+#include <blksnap/port/work.h>
+
+namespace blksnap
+{
+
+class DiffStorage;
+class Image;
+
+class DiffArea final
+{
+public:
+	struct Limits {
+		u32 reserve_pages;
+		u32 limit_pages;
+		u32 timeout_ms;
+	};
+	enum class Preserve { Done, Parked };
+
+	// Where a run of an image's sectors is to be read. For Memory, `copy` is pinned.
+	struct Source {
+		enum class Kind { Zero, Memory, Store, Origin } kind;
+		u32 sectors;
+		Copy *copy = nullptr;
+		page *memory = nullptr;
+		u32 page_offset_bytes = 0;
+		u32 unit = 0;		     // of the store
+		u32 sector_in_unit = 0;
+	};
+	enum class ImageWrite { Ready, Parked, Failed };
+
+	// `origin` is the tracker's device, open until the area is destroyed. Context: process.
+	static Result<Own<DiffArea>> create(Tracker &tracker, shim_bdev *origin,
+					    DiffStorage &storage, EventQueue &events,
+					    const Limits &limits);
+	DiffArea(const DiffArea &) = delete;
+	DiffArea &operator=(const DiffArea &) = delete;
+	~DiffArea();
+
+	// --- origin writes. Context: atomic --------------------------------------------------
+	// Done: the content of all blocks of `range` is safe (or the image is lost). Parked: the
+	// bio is held, and goes to the disk's release worker when it may look again.
+	Preserve preserve(bio *bio, SectorRange range);
+	bool is_preserved(SectorRange range);
+
+	// --- the image -----------------------------------------------------------------------
+	// Context: process.
+	Source locate(SectorRange range);
+	void unpin(Copy &copy);
+	// Whether what was read from the origin is what stood there at the cut. Context: any.
+	bool is_still_at_origin(SectorRange range);
+	// Ready: all blocks are stored and can be overwritten in the store. Parked: the bio comes
+	// back to the image when there is something new. Context: process.
+	ImageWrite prepare_image_write(bio *bio, SectorRange range);
+	// No errno: held. Context: any.
+	bool failed() const { return failure_.load(Order::Acquire) != 0; }
+
+	// --- life ----------------------------------------------------------------------------
+	void set_image(Image *image) { image_ = image; }
+	shim_bdev *origin() const { return origin_; }
+	Tracker &tracker() const { return tracker_; }
+	// The image is lost, for `why`. Only the first reason counts. Context: any.
+	void fail(Errno why);
+	// The snapshot ends: as a failure, but without event and log. Context: any.
+	void end();
+	// After end() and a grace period: waits until no copy is left. Context: process.
+	void drain();
+	// The watchdog: parked bios and no progress since the last call. Context: process.
+	void tick(u32 elapsed_ms);
+	// New store ranges on this device: its image shows zeroes there. Context: process.
+	Result<void> exclude(SectorRange range);
+
+	// --- for the storage. Context: process (commit), any (the others) ---------------------
+	// Blocks [from, from + blocks) of the copy will stand at `unit` of the store.
+	Result<void> commit(Copy &copy, u32 from, u32 blocks, u32 unit);
+	// The copy is no longer referred to by the storage: stored, or dropped after a failure.
+	void finish(Copy &copy);
+	void note_progress() { progress_.fetch_add(1, Order::Relaxed); }
+
+	// --- own reads ------------------------------------------------------------------------
+	void run_copy();		       // the worker
+	void on_copy_read(Copy &copy, int error); // Context: any
+
+private:
+	static constexpr u32 kSpareCopies = 16;
+	static constexpr u32 kSpareCopyBlocks = 16;
+	static constexpr int kEnded = -1; // failure_ is this, or a positive errno
+
+	struct State {
+		ChunkMap map;
+		CopyTable copies;
+		PagePool pages;
+		ExcludedRanges excluded;
+		CopyQueue to_read;
+		CopyQueue spares;
+		BioList starved;       // origin writes that wait for a page or a copy
+		BioList image_starved; // image writes that do
+		bool closed = false;   // failed or ended: nothing new begins, nobody parks
+	};
+	struct Scan {
+		Copy *wait_for = nullptr;
+		bool starved = false;
+		bool started = false;
+	};
+
+	DiffArea(Tracker &tracker, shim_bdev *origin, DiffStorage &storage, EventQueue &events,
+		 const Limits &limits);
+	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
+
+	Scan start_copies(State &state, SectorRange range, PageUse use);
+	Copy *new_copy(State &state, u64 first, u64 blocks, PageUse use);
+	Copy *next_read(State &state, u32 &pages);
+	void submit_read(Copy &head, u32 pages);
+	Result<void> fill_pools();
+	void free_copy(State &state, Copy &copy);
+	bool close(int failure);
+	void retire(State &state, Copy &copy);
+	void wake(BioList &origin, BioList &image);
+
+	Tracker &tracker_;
+	shim_bdev *origin_;
+	DiffStorage &storage_;
+	Ref<EventQueue> events_;
+	const Limits limits_;
+	Image *image_ = nullptr;
+	Guarded<State, LockRank::Area> state_{"blksnap area"};
+	Atomic<int> failure_;
+	Atomic<u32> live_; // copies that exist
+	Atomic<u32> progress_;
+	u32 seen_progress_ = 0;
+	u32 stalled_ms_ = 0;
+	ChunkMap::Spares spares_; // used by the store worker only
+	WaitQueue drained_{"blksnap copies"};
+	shim_work *work_ = nullptr;
+};
+
+} // namespace blksnap

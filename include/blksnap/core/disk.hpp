@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Disk: a whole disk with trackers on it. Every data-changing bio to it comes here first.
+//
+// One decision covers all trackers that a bio's sectors meet:
+//
+//     count in flight ─ gate closed? ─ uncount, park at the gate
+//           │
+//     each held snapshot: old content preserved? ─ no: uncount, park on the copy
+//           │ yes
+//     mark CBT, admit (completion is ours until it completes), pass
+//
+// A parked bio is counted nowhere. When it is woken, the release worker runs the whole decision
+// from the top: snapshots may have ended or begun meanwhile. The worker is the disk's own, since
+// submitting can sleep in the block layer on behalf of a throttled group.
+//
+// A bio is recognised by identity: our own bios by their pool, admitted ones by completion and
+// record. Remainders of split bios come through the hook again as the same object; they pass, or
+// a take would wait for a write that waits for the take.
+#pragma once
+
+#include <blksnap/base/lock.hpp>
+#include <blksnap/core/bio_list.hpp>
+#include <blksnap/core/tracker.hpp>
+#include <blksnap/core/write_record.hpp>
+#include <blksnap/port/work.h>
+
+namespace blksnap
+{
+
+class Disk final
+{
+public:
+	// `bdev` is any open device of the disk. Not hooked yet. Context: process.
+	static Result<Own<Disk>> create(const shim_bdev_info &info, u32 parked_limit);
+	Disk(const Disk &) = delete;
+	Disk &operator=(const Disk &) = delete;
+	// Needs: unhooked, a grace period since, reclaimable().
+	~Disk();
+
+	u64 key() const { return key_; }
+	u64 diskseq() const { return diskseq_; }
+	u64 stack_rank() const { return stack_rank_; }
+	const char *name() const { return name_; }
+
+	// --- data path -----------------------------------------------------------------------
+	blksnap_verdict submit(bio *bio);     // Context: atomic, RCU read section.
+	void complete(WriteRecord &record);   // Context: any, RCU read section.
+	void backpressure(bool may_wait);     // Context: process if may_wait.
+	// Parked bios go on: decided anew by the worker. Context: any.
+	void release(BioList &bios);
+	void run_release();		      // The worker.
+
+	// --- the gate ------------------------------------------------------------------------
+	// After close_gate() new writes park; wait_idle() waits for those in flight.
+	void close_gate();
+	Result<void> wait_idle(u32 timeout_ms);
+	void open_gate();
+
+	// --- control: callers hold the control's mutex ---------------------------------------
+	void add_tracker(Tracker &tracker);
+	// Returns after a grace period: no decision sees the tracker any more.
+	void remove_tracker(Tracker &tracker);
+	bool has_trackers() const { return first_tracker() != nullptr; }
+	bool hooked = false;
+	// Nothing refers to it any more (given that it is unhooked and a grace period passed).
+	bool reclaimable() const;
+
+private:
+	enum class Outcome { Pass, Parked, Ended };
+	struct Gate {
+		bool closed = false;
+		BioList parked;
+		BioList without_record;
+		RecordReserve reserve;
+	};
+
+	Disk(const shim_bdev_info &info, u32 parked_limit);
+	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
+
+	Outcome decide(bio *bio);
+	Outcome decide_tracked(bio *bio, const shim_write &write, WriteRecord &record);
+	InFlight::Slot *enter_gate(bio *bio);
+	Outcome preserve(bio *bio, const shim_write &write);
+	bool is_preserved(const shim_write &write) const;
+	void mark(const shim_write &write);
+	WriteRecord *take_record(bio *bio);
+	void give_record(WriteRecord &record);
+	bool park_at_gate(bio *bio);
+	void wake_after_completion();
+	void release_one(bio *bio);
+	bool meets(const shim_write &write) const;
+	Tracker *first_tracker() const { return first_tracker_.load(Order::Acquire); }
+	static Tracker *next_tracker(const Tracker &tracker)
+	{
+		return tracker.next_on_disk.load(Order::Acquire);
+	}
+
+	const u64 key_;
+	const u64 diskseq_;
+	const u64 stack_rank_;
+	const u32 parked_limit_;
+	char name_[32];
+	Atomic<Tracker *> first_tracker_; // read by RCU, changed under the control's mutex
+	InFlight in_flight_;
+	Atomic<bool> gate_closed_;
+	Atomic<bool> reserve_low_; // records of the reserve are out, or waited for
+	Guarded<Gate, LockRank::Disk> gate_{"blksnap disk"};
+	WaitQueue idle_{"blksnap drain"};
+	WaitQueue uncrowded_{"blksnap parked"};
+	Atomic<u32> parked_;
+	Atomic<u32> pins_;
+	Atomic<bool> resubmitting_; // the worker hands on a bio that no tracker meets
+	Guarded<BioList, LockRank::Release> released_{"blksnap release"};
+	shim_work *work_ = nullptr;
+};
+
+} // namespace blksnap

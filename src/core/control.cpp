@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Control: life and look-up of snapshots. Trackers and disks are in control_trackers.cpp, storage
+// in control_storage.cpp.
+#include <blksnap/core/control.hpp>
+
+namespace blksnap
+{
+
+namespace
+{
+constexpr u32 kSweepMs = 1000;
+}
+
+Result<Own<Control>> Control::create()
+{
+	auto control = TRY(try_new<Control>(Gfp::Kernel));
+
+	control->sweep_ = shim_work_create(SHIM_WORK_SWEEP, control.get(), "sweep");
+	if (!control->sweep_)
+		return Errno::NoMem;
+	control->sweeping_.store(true, Order::Relaxed);
+	shim_work_queue_delayed(control->sweep_, kSweepMs);
+	return control;
+}
+
+Control::~Control()
+{
+	sweeping_.store(false, Order::Relaxed);
+	if (sweep_)
+		shim_work_destroy(sweep_);
+	// No ioctl runs any more: nothing can be Taking, and the mutex is for the asserts of others.
+	while (!snapshots_.empty()) {
+		Ref<Snapshot> snapshot = snapshots_.back();
+		snapshots_.remove(snapshots_.size() - 1);
+		end_snapshot(*snapshot);
+	}
+	{
+		Mutex::Guard guard(lock_);
+		while (!trackers_.empty())
+			detach(*trackers_.back());
+	}
+	// Writes that were admitted end when the devices complete them, not before: their
+	// completion is code of this module.
+	for (;;) {
+		reclaim_disks();
+		if (disks_.empty())
+			return;
+		changed_.wait([] { return false; }, 20, false);
+	}
+}
+
+void Control::run_sweep()
+{
+	{
+		Mutex::Guard guard(lock_);
+		drop_dead_trackers();
+		reclaim_disks();
+	}
+	if (sweeping_.load(Order::Relaxed))
+		shim_work_queue_delayed(sweep_, kSweepMs);
+}
+
+Snapshot *Control::find_snapshot(const Uuid &id)
+{
+	for (const Ref<Snapshot> &snapshot : snapshots_)
+		if (snapshot->id() == id)
+			return snapshot.get();
+	return nullptr;
+}
+
+// --- create ----------------------------------------------------------------------------------
+
+Result<Uuid> Control::create_snapshot(const Vector<DeviceNumber> &numbers)
+{
+	shim_params params;
+	shim_params_get(&params);
+
+	if (numbers.empty())
+		return Errno::Inval;
+	for (u32 i = 0; i < numbers.size(); i++)
+		for (u32 j = 0; j < i; j++)
+			if (numbers[i] == numbers[j])
+				return Errno::Inval;
+
+	auto snapshot = TRY(Snapshot::create(params, numbers.size()));
+	Vector<Tracker *> fresh;
+	TRY(fresh.reserve(numbers.size()));
+
+	Mutex::Guard guard(lock_);
+	Defer undo([&] {
+		snapshot->release();
+		for (Tracker *tracker : fresh)
+			detach(*tracker);
+	});
+	TRY(snapshots_.reserve(snapshots_.size() + 1));
+	for (const DeviceNumber &number : numbers)
+		TRY(hold(*snapshot, number, fresh));
+	// Writes from before the trackers existed are counted nowhere: let them end, or a take
+	// that follows at once would miss them.
+	for (Snapshot::Member &member : snapshot->members()) {
+		bool is_fresh = false;
+		for (Tracker *tracker : fresh)
+			is_fresh |= tracker == member.tracker;
+		if (is_fresh && shim_bdev_settle(member.bdev))
+			shim_log(SHIM_LOG_WARNING,
+				 "%s: older writes are still in flight; a snapshot taken before they end "
+				 "may show them late",
+				 member.tracker->info().name);
+	}
+	undo.dismiss();
+	snapshots_.push_reserved(snapshot);
+	shim_log(SHIM_LOG_INFO, "snapshot created for %u devices", numbers.size());
+	return snapshot->id();
+}
+
+// --- take ------------------------------------------------------------------------------------
+
+Result<void> Control::take_snapshot(const Uuid &id)
+{
+	auto snapshot = TRY(begin_take(id));
+	Result<void> result;
+
+	{
+		Mutex::Guard guard(take_lock_);
+		result = take(*snapshot);
+		if (!result.ok())
+			snapshot->dismantle();
+	}
+	{
+		Mutex::Guard guard(lock_);
+		if (!result.ok()) {
+			snapshot->covering = false;
+			for (Snapshot::Member &member : snapshot->members())
+				member.tracker->cbt().release_readable();
+		}
+		snapshot->set_state(result.ok() ? Snapshot::State::Taken : Snapshot::State::Created);
+	}
+	changed_.wake_all();
+	return result;
+}
+
+Result<Ref<Snapshot>> Control::begin_take(const Uuid &id)
+{
+	Mutex::Guard guard(lock_);
+	Snapshot *snapshot = find_snapshot(id);
+
+	if (!snapshot)
+		return Errno::Srch;
+	if (snapshot->state() != Snapshot::State::Created)
+		return Errno::Already;
+	if (snapshot->storage().empty())
+		return Errno::NoSpc;
+	for (Snapshot::Member &member : snapshot->members()) {
+		TRY(member.tracker->refresh());
+		TRY(check_stores(member.bdev, member.tracker->info().name));
+	}
+	snapshot->set_state(Snapshot::State::Taking);
+	return Ref<Snapshot>(*snapshot);
+}
+
+Result<void> Control::take(Snapshot &snapshot)
+{
+	shim_params params;
+	shim_params_get(&params);
+
+	TRY(snapshot.prepare(params));
+	TRY(exclude_stores(snapshot));
+	TRY(snapshot.cut(params));
+	return snapshot.show();
+}
+
+// --- destroy ---------------------------------------------------------------------------------
+
+Result<void> Control::destroy_snapshot(const Uuid &id)
+{
+	Ref<Snapshot> snapshot;
+
+	for (;;) {
+		{
+			Mutex::Guard guard(lock_);
+			Snapshot *found = find_snapshot(id);
+			if (!found)
+				return Errno::NoDev;
+			snapshot = Ref<Snapshot>(*found);
+			if (!found->taking()) {
+				for (u32 i = 0; i < snapshots_.size(); i++)
+					if (snapshots_[i].get() == found) {
+						snapshots_.remove(i);
+						break;
+					}
+				break;
+			}
+		}
+		// A take is under way and has its limits; it ends one way or the other.
+		changed_.wait([&] { return !snapshot->taking(); }, 0, false);
+	}
+	end_snapshot(*snapshot);
+	return {};
+}
+
+// It is in no registry any more: nobody else begins anything with it.
+void Control::end_snapshot(Snapshot &snapshot)
+{
+	snapshot.events().close();
+	snapshot.dismantle();
+	Mutex::Guard guard(lock_);
+	snapshot.release();
+	shim_log(SHIM_LOG_INFO, "snapshot destroyed");
+}
+
+// --- look-up ---------------------------------------------------------------------------------
+
+Result<void> Control::collect_snapshots(Vector<Uuid> &out)
+{
+	Mutex::Guard guard(lock_);
+
+	for (const Ref<Snapshot> &snapshot : snapshots_)
+		TRY(out.push_back(snapshot->id()));
+	return {};
+}
+
+Result<void> Control::collect_images(const Uuid &id, Vector<ImageInfo> &out)
+{
+	Mutex::Guard guard(lock_);
+	Snapshot *snapshot = find_snapshot(id);
+
+	if (!snapshot)
+		return Errno::Srch;
+	if (snapshot->state() != Snapshot::State::Taken)
+		return Errno::NoDev;
+	for (Snapshot::Member &member : snapshot->members()) {
+		const shim_bdev_info &origin = member.tracker->info();
+		TRY(out.push_back({{origin.major, origin.minor},
+				   {member.image->major(), member.image->minor()}}));
+	}
+	return {};
+}
+
+Result<Ref<EventQueue>> Control::events(const Uuid &id)
+{
+	Mutex::Guard guard(lock_);
+	Snapshot *snapshot = find_snapshot(id);
+
+	if (!snapshot)
+		return Errno::Srch;
+	return Ref<EventQueue>(snapshot->events());
+}
+
+} // namespace blksnap

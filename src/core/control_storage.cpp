@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Control: what may be given as diff storage, and what that means for images.
+#include <blksnap/core/control.hpp>
+
+namespace blksnap
+{
+
+Result<void> Control::append_storage(const Uuid &id, DeviceNumber number,
+				     const Vector<DiffStorage::GivenRange> &ranges)
+{
+	shim_params params;
+	shim_params_get(&params);
+
+	Mutex::Guard guard(lock_);
+	Snapshot *snapshot = find_snapshot(id);
+	if (!snapshot)
+		return Errno::Srch;
+	OpenDevice device = TRY(open(number));
+	const shim_bdev_info info = device.info;
+
+	if (info.is_image)
+		return Errno::Inval;
+	// Parts of blocks are read from the store in place.
+	for (Snapshot::Member &member : snapshot->members()) {
+		if (info.logical_block_bytes <= member.tracker->info().logical_block_bytes)
+			continue;
+		shim_log(SHIM_LOG_ERROR, "%s: its blocks of %u bytes are larger than those of %s; "
+			 "give storage on another device", info.name, info.logical_block_bytes,
+			 member.tracker->info().name);
+		return Errno::Inval;
+	}
+	TRY(check_stacking(device.bdev, info.name));
+	TRY(check_covered(info, ranges, params));
+	TRY(snapshot->storage().append(device.release(), info, ranges));
+	TRY(exclude_covered(info, ranges));
+	shim_log(SHIM_LOG_INFO, "%s: %u ranges appended as diff storage", info.name, ranges.size());
+	return {};
+}
+
+// Store writes through a stacked device would come down to a tracked disk as writes of somebody
+// else: each copy would need another copy.
+Result<void> Control::check_stacking(shim_bdev *store, const char *store_name)
+{
+	for (const Ref<Snapshot> &snapshot : snapshots_) {
+		for (Snapshot::Member &member : snapshot->members()) {
+			if (!shim_bdev_stands_on(store, member.bdev))
+				continue;
+			shim_log(SHIM_LOG_ERROR,
+				 "%s: stands on %s, which is in a snapshot; give storage elsewhere",
+				 store_name, member.tracker->info().name);
+			return Errno::Inval;
+		}
+	}
+	return {};
+}
+
+Result<void> Control::check_stores(shim_bdev *origin, const char *origin_name)
+{
+	for (const Ref<Snapshot> &snapshot : snapshots_) {
+		for (shim_bdev *store : snapshot->storage().devices()) {
+			if (!shim_bdev_stands_on(store, origin))
+				continue;
+			shim_log(SHIM_LOG_ERROR,
+				 "%s: a diff storage stands on it; destroy that snapshot first",
+				 origin_name);
+			return Errno::Busy;
+		}
+	}
+	return {};
+}
+
+// Sectors that a taken snapshot covers hold content of its image, even where the file system calls
+// them free. Store writes there would change the image behind its back.
+Result<void> Control::check_covered(const shim_bdev_info &store,
+				    const Vector<DiffStorage::GivenRange> &ranges,
+				    const shim_params &params)
+{
+	for (const Ref<Snapshot> &snapshot : snapshots_) {
+		if (!snapshot->covering)
+			continue;
+		for (Snapshot::Member &member : snapshot->members()) {
+			if (member.tracker->info().disk_key != store.disk_key)
+				continue;
+			for (const auto &range : ranges) {
+				if (member.tracker->covered(store.start_sector + range.sector,
+							    range.sectors).empty())
+					continue;
+				shim_log(params.storage_on_origin_after_take ? SHIM_LOG_WARNING
+									     : SHIM_LOG_ERROR,
+					 "%s: storage lies on %s, whose snapshot is taken; allocate "
+					 "before take, or elsewhere",
+					 store.name, member.tracker->info().name);
+				if (!params.storage_on_origin_after_take ||
+				    snapshot->state() != Snapshot::State::Taken)
+					return Errno::Busy;
+			}
+		}
+	}
+	return {};
+}
+
+// Accepted all the same, by parameter: those sectors of the image read as zeroes from now on.
+Result<void> Control::exclude_covered(const shim_bdev_info &store,
+				      const Vector<DiffStorage::GivenRange> &ranges)
+{
+	for (const Ref<Snapshot> &snapshot : snapshots_) {
+		if (!snapshot->covering)
+			continue;
+		for (Snapshot::Member &member : snapshot->members()) {
+			if (member.tracker->info().disk_key != store.disk_key)
+				continue;
+			for (const auto &range : ranges) {
+				const auto part = member.tracker->covered(
+					store.start_sector + range.sector, range.sectors);
+				if (part.empty())
+					continue;
+				const auto result = member.area->exclude(part);
+				if (!result.ok())
+					member.area->fail(result.error());
+			}
+		}
+	}
+	return {};
+}
+
+// Before the cut: what all stores occupy on the devices of this snapshot.
+Result<void> Control::exclude_stores(Snapshot &snapshot)
+{
+	Mutex::Guard guard(lock_);
+
+	for (Snapshot::Member &member : snapshot.members()) {
+		const shim_bdev_info &info = member.tracker->info();
+		for (const Ref<Snapshot> &other : snapshots_)
+			TRY(other->storage().for_each_overlap(
+				info.disk_key, info.start_sector, info.sectors,
+				[&](u64 sector, u64 sectors) {
+					return member.area->exclude(
+						{sector - info.start_sector, sectors});
+				}));
+	}
+	snapshot.covering = true;
+	return {};
+}
+
+} // namespace blksnap

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Control: trackers and the disks they are on.
+#include <blksnap/core/control.hpp>
+
+namespace blksnap
+{
+
+Result<Control::OpenDevice> Control::open(DeviceNumber number)
+{
+	OpenDevice device;
+
+	TRY(port_result(shim_bdev_open(number.major, number.minor, &device.bdev)));
+	shim_bdev_describe(device.bdev, &device.info);
+	return device;
+}
+
+Tracker *Control::find_tracker(DeviceNumber number)
+{
+	for (const Own<Tracker> &tracker : trackers_)
+		if (tracker->info().major == number.major && tracker->info().minor == number.minor)
+			return tracker.get();
+	return nullptr;
+}
+
+// The device may also be an image: then its origin is meant.
+Tracker *Control::find_tracker_of(DeviceNumber number)
+{
+	for (const Ref<Snapshot> &snapshot : snapshots_) {
+		if (snapshot->state() != Snapshot::State::Taken)
+			continue;
+		for (Snapshot::Member &member : snapshot->members())
+			if (member.image->major() == number.major &&
+			    member.image->minor() == number.minor)
+				return member.tracker;
+	}
+	return find_tracker(number);
+}
+
+// --- attach ----------------------------------------------------------------------------------
+
+Result<void> Control::hold(Snapshot &snapshot, DeviceNumber number, Vector<Tracker *> &fresh)
+{
+	OpenDevice device = TRY(open(number));
+
+	if (device.info.is_image)
+		return Errno::Inval;
+	Tracker *tracker = find_tracker(number);
+	if (tracker && tracker->holder)
+		return Errno::Already;
+	if (tracker && !tracker->refresh().ok()) {
+		// The number belongs to another device now.
+		detach(*tracker);
+		tracker = nullptr;
+	}
+	if (!tracker) {
+		tracker = TRY(attach(device));
+		fresh.push_reserved(tracker);
+	}
+	snapshot.add_member(*tracker, device.release());
+	return {};
+}
+
+Result<Tracker *> Control::attach(OpenDevice &device)
+{
+	const shim_bdev_info &info = device.info;
+
+	if (info.untrackable) {
+		shim_log(SHIM_LOG_ERROR, "%s: cannot be tracked: %s", info.name,
+			 info.untrackable_why);
+		return static_cast<Errno>(info.untrackable);
+	}
+	TRY(check_stores(device.bdev, info.name));
+	TRY(trackers_.reserve(trackers_.size() + 1));
+	Disk *disk = TRY(hooked_disk(device));
+	auto tracker = Tracker::create(device.bdev, info, *disk);
+	if (!tracker.ok()) {
+		unhook(*disk);
+		return tracker.error();
+	}
+	Tracker *attached = tracker.value().get();
+	disk->add_tracker(*attached);
+	trackers_.push_reserved(tracker.release_value());
+	shim_log(SHIM_LOG_INFO, "%s: tracking begins", info.name);
+	return attached;
+}
+
+// The disk of a device, with its bios coming to us.
+Result<Disk *> Control::hooked_disk(OpenDevice &device)
+{
+	shim_params params;
+	shim_params_get(&params);
+	Disk *disk = nullptr;
+
+	// While hooked, a tracker keeps the key from being reused. Later, a disk that waits for
+	// its last bios may be met again, or another one at its address.
+	for (const Own<Disk> &known : disks_)
+		if (known->key() == device.info.disk_key &&
+		    (known->hooked || known->diskseq() == device.info.diskseq))
+			disk = known.get();
+	if (disk && disk->hooked)
+		return disk;
+	if (!disk) {
+		TRY(disks_.reserve(disks_.size() + 1));
+		auto made = TRY(Disk::create(device.info, params.parked_limit));
+		disk = made.get();
+		disks_.push_reserved(std::move(made));
+	}
+	if (hooked_disks_ == 0)
+		TRY(port_result(shim_hook_install()));
+	const int result = shim_hook_add_disk(device.bdev, disk);
+	if (result) {
+		if (hooked_disks_ == 0)
+			shim_hook_remove();
+		return from_port(result);
+	}
+	disk->hooked = true;
+	hooked_disks_++;
+	return disk;
+}
+
+// --- detach ----------------------------------------------------------------------------------
+
+void Control::detach(Tracker &tracker)
+{
+	Disk &disk = tracker.disk();
+
+	disk.remove_tracker(tracker);
+	unhook(disk);
+	shim_log(SHIM_LOG_INFO, "%s: tracking ends", tracker.info().name);
+	for (u32 i = 0; i < trackers_.size(); i++) {
+		if (trackers_[i].get() == &tracker) {
+			trackers_.remove(i);
+			break;
+		}
+	}
+	reclaim_disks();
+}
+
+void Control::unhook(Disk &disk)
+{
+	if (disk.has_trackers())
+		return;
+	shim_hook_del_disk(&disk);
+	disk.hooked = false;
+	shim_rcu_synchronize();
+	if (--hooked_disks_ == 0)
+		shim_hook_remove();
+}
+
+// Unhooked disks whose last write has completed go. The grace period lets that completion leave.
+void Control::reclaim_disks()
+{
+	for (u32 i = 0; i < disks_.size();) {
+		if (disks_[i]->hooked || !disks_[i]->reclaimable()) {
+			i++;
+			continue;
+		}
+		shim_rcu_synchronize();
+		disks_.remove(i);
+	}
+}
+
+Result<void> Control::remove_tracker(DeviceNumber number)
+{
+	Mutex::Guard guard(lock_);
+	Tracker *tracker = find_tracker(number);
+
+	if (!tracker) {
+		TRY(open(number));
+		return Errno::NoData;
+	}
+	if (tracker->holder)
+		return Errno::Busy;
+	detach(*tracker);
+	return {};
+}
+
+// --- liveness --------------------------------------------------------------------------------
+
+void Control::drop_dead_trackers()
+{
+	for (u32 i = trackers_.size(); i-- > 0;) {
+		Tracker &tracker = *trackers_[i];
+		shim_bdev_info now;
+
+		if (tracker.holder)
+			check_held(tracker);
+		else if (shim_device_describe(tracker.device(), &now))
+			detach(tracker);
+	}
+}
+
+// A device that moved or shrank under its snapshot: its blocks are not where they were.
+void Control::check_held(Tracker &tracker)
+{
+	shim_bdev_info now;
+
+	if (!tracker.holder->covering || tracker.holder->state() != Snapshot::State::Taken)
+		return;
+	if (shim_device_describe(tracker.device(), &now))
+		return; // gone: its reads fail by themselves
+	if (now.start_sector == tracker.info().start_sector && now.sectors >= tracker.info().sectors)
+		return;
+	if (DiffArea *area = tracker.area())
+		area->fail(Errno::NoDev);
+}
+
+// --- the change map --------------------------------------------------------------------------
+
+Result<void> Control::collect_trackers(Vector<TrackerInfo> &out)
+{
+	Mutex::Guard guard(lock_);
+
+	drop_dead_trackers();
+	for (const Own<Tracker> &tracker : trackers_)
+		TRY(out.push_back({{tracker->info().major, tracker->info().minor},
+				   tracker->cbt().info()}));
+	return {};
+}
+
+Result<u32> Control::read_cbt(DeviceNumber number, u32 offset, u32 length, u8 *to)
+{
+	Mutex::Guard guard(lock_);
+	Tracker *tracker = find_tracker(number);
+
+	if (!tracker)
+		return Errno::NoData;
+	if (!tracker->holder || tracker->holder->state() != Snapshot::State::Taken)
+		return Errno::Perm;
+	const auto bytes = TRY(tracker->cbt().read(offset, length));
+	__builtin_memcpy(to, bytes.data, bytes.length);
+	return u32{bytes.length};
+}
+
+Result<void> Control::mark_dirty(DeviceNumber number, const Vector<SectorRange> &ranges)
+{
+	Mutex::Guard guard(lock_);
+	Tracker *tracker = find_tracker_of(number);
+
+	if (!tracker)
+		return Errno::NoDev;
+	for (const SectorRange &range : ranges)
+		if (!range.empty() && !tracker->cbt().covers(range.first, range.count))
+			return Errno::Inval;
+	for (const SectorRange &range : ranges)
+		if (!range.empty())
+			tracker->cbt().mark_both(range.first, range.count);
+	return {};
+}
+
+} // namespace blksnap

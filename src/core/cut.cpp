@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <blksnap/core/cut.hpp>
+
+namespace blksnap
+{
+
+Result<void> Cut::run()
+{
+	TRY(find_disks());
+	shim_freezer *freezer = shim_freezer_create();
+	if (!freezer)
+		return Errno::NoMem;
+	// From the first freeze to the last thaw memory reclaim must not wait for a device that
+	// we hold up.
+	const unsigned noio = shim_noio_begin();
+	Result<void> result = freeze(freezer);
+	if (result.ok())
+		result = close_gates();
+	if (result.ok())
+		switch_over();
+	open_gates();
+	shim_freezer_thaw(freezer);
+	shim_noio_end(noio);
+	shim_freezer_destroy(freezer);
+	return result;
+}
+
+Result<void> Cut::find_disks()
+{
+	TRY(disks_.reserve(members_.size()));
+	for (Snapshot::Member &member : members_) {
+		Disk *disk = &member.tracker->disk();
+		u32 at = 0;
+		while (at < disks_.size() && disks_[at] != disk &&
+		       disks_[at]->stack_rank() >= disk->stack_rank())
+			at++;
+		bool known = false;
+		for (Disk *other : disks_)
+			known |= other == disk;
+		if (known)
+			continue;
+		disks_.push_reserved(disk);
+		for (u32 i = disks_.size() - 1; i > at; i--)
+			std::swap(disks_[i], disks_[i - 1]);
+	}
+	return {};
+}
+
+// Plain disks (rank 0) are one level; each stacked one is a level of its own.
+u32 Cut::level_end(u32 first) const
+{
+	u32 end = first + 1;
+
+	while (end < disks_.size() && disks_[end]->stack_rank() == disks_[first]->stack_rank())
+		end++;
+	return end;
+}
+
+Result<void> Cut::freeze(shim_freezer *freezer)
+{
+	Vector<shim_bdev *> bdevs;
+	TRY(bdevs.reserve(members_.size()));
+
+	for (u32 first = 0; first < disks_.size(); first = level_end(first)) {
+		bdevs.clear();
+		for (u32 i = first; i < level_end(first); i++)
+			for (Snapshot::Member &member : members_)
+				if (&member.tracker->disk() == disks_[i])
+					bdevs.push_reserved(member.bdev);
+		const int result = shim_freezer_freeze(freezer, bdevs.begin(), bdevs.size(),
+						       params_.freeze_timeout_ms);
+		if (result) {
+			shim_log(SHIM_LOG_ERROR,
+				 "take: file systems did not freeze within %u ms; nothing was taken",
+				 params_.freeze_timeout_ms);
+			return from_port(result);
+		}
+	}
+	return {};
+}
+
+Result<void> Cut::close_gates()
+{
+	closed_since_ns_ = shim_clock_ns();
+	for (u32 first = 0; first < disks_.size(); first = level_end(first)) {
+		const u32 end = level_end(first);
+
+		for (; closed_ < end; closed_++)
+			disks_[closed_]->close_gate();
+		for (u32 i = first; i < end; i++) {
+			if (disks_[i]->wait_idle(params_.drain_timeout_ms).ok())
+				continue;
+			shim_log(SHIM_LOG_ERROR,
+				 "%s: writes in flight did not end within %u ms; nothing was taken",
+				 disks_[i]->name(), params_.drain_timeout_ms);
+			return Errno::Busy;
+		}
+	}
+	return {};
+}
+
+void Cut::switch_over()
+{
+	for (Snapshot::Member &member : members_) {
+		member.tracker->cbt().commit_switch();
+		member.tracker->publish_area(member.area.get());
+	}
+}
+
+void Cut::open_gates()
+{
+	if (!closed_)
+		return;
+	while (closed_)
+		disks_[--closed_]->open_gate();
+	shim_log(SHIM_LOG_INFO, "take: %u devices, writes held up for %llu us", members_.size(),
+		 static_cast<unsigned long long>((shim_clock_ns() - closed_since_ns_) / 1000));
+}
+
+} // namespace blksnap

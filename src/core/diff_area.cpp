@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <blksnap/core/diff_area.hpp>
+#include <blksnap/core/diff_storage.hpp>
+#include <blksnap/core/disk.hpp>
+#include <blksnap/core/image.hpp>
+
+namespace blksnap
+{
+
+namespace
+{
+
+u64 first_block(SectorRange range)
+{
+	return range.first / kSectorsPerBlock;
+}
+
+u64 end_block(SectorRange range)
+{
+	return (range.end() + kSectorsPerBlock - 1) / kSectorsPerBlock;
+}
+
+// How many whole blocks from `block` on show zeroes anyway.
+u64 excluded_blocks(const ExcludedRanges &excluded, u64 block, u64 limit)
+{
+	if (excluded.empty())
+		return 0;
+	const auto run = excluded.lookup(block * kSectorsPerBlock, limit * kSectorsPerBlock);
+	return run.excluded ? run.sectors / kSectorsPerBlock : 0;
+}
+
+} // namespace
+
+DiffArea::DiffArea(Tracker &tracker, shim_bdev *origin, DiffStorage &storage, EventQueue &events,
+		   const Limits &limits)
+	: tracker_(tracker), origin_(origin), storage_(storage), events_(Ref<EventQueue>(events)), limits_(limits)
+{
+}
+
+Result<Own<DiffArea>> DiffArea::create(Tracker &tracker, shim_bdev *origin, DiffStorage &storage,
+				       EventQueue &events, const Limits &limits)
+{
+	auto area = TRY(try_new<DiffArea>(Gfp::Kernel, tracker, origin, storage, events, limits));
+
+	TRY(area->fill_pools());
+	area->work_ = shim_work_create(SHIM_WORK_COPY, area.get(), tracker.info().name);
+	if (!area->work_)
+		return Errno::NoMem;
+	return area;
+}
+
+DiffArea::~DiffArea()
+{
+	if (work_)
+		shim_work_destroy(work_);
+	state_.with([](State &state) {
+		ASSERT(state.copies.empty());
+		while (Copy *copy = state.spares.pop_front())
+			destroy(copy);
+	});
+}
+
+// --- origin writes ---------------------------------------------------------------------------
+
+DiffArea::Preserve DiffArea::preserve(bio *bio, SectorRange range)
+{
+	Scan scan;
+	const auto result = state_.with([&](State &state) {
+		if (state.closed)
+			return Preserve::Done;
+		scan = start_copies(state, range, PageUse::Origin);
+		if (!scan.wait_for && !scan.starved)
+			return Preserve::Done;
+		shim_bio_prepare_park(bio);
+		(scan.wait_for ? scan.wait_for->origin_waiters : state.starved).push_back(bio);
+		return Preserve::Parked;
+	});
+	if (scan.started)
+		shim_work_queue(work_);
+	if (scan.starved)
+		storage_.flush();
+	return result;
+}
+
+bool DiffArea::is_preserved(SectorRange range)
+{
+	return state_.with([&](State &state) {
+		const u64 end = end_block(range);
+		u64 block = first_block(range);
+
+		while (!state.closed && block < end) {
+			if (const u64 skip = excluded_blocks(state.excluded, block, end - block)) {
+				block += skip;
+			} else if (Copy *copy = state.copies.find(block)) {
+				if (copy->state != Copy::State::Buffered)
+					return false;
+				block = copy->end();
+			} else {
+				const auto run = state.map.lookup(block, end - block);
+				if (!run.mapped)
+					return false;
+				block += run.blocks;
+			}
+		}
+		return true;
+	});
+}
+
+// Walks the blocks of a write and begins a copy for each that has none. The bio waits for the
+// first that is not buffered yet, and walks again then.
+DiffArea::Scan DiffArea::start_copies(State &state, SectorRange range, PageUse use)
+{
+	const u64 end = end_block(range);
+	u64 block = first_block(range);
+	Scan scan;
+
+	while (block < end) {
+		if (const u64 skip = excluded_blocks(state.excluded, block, end - block)) {
+			block += skip;
+			continue;
+		}
+		Copy *copy = state.copies.find(block);
+		if (!copy) {
+			const auto run = state.map.lookup(block, end - block);
+			if (run.mapped) {
+				block += run.blocks;
+				continue;
+			}
+			copy = new_copy(state, block, state.copies.gap(block, run.blocks), use);
+			if (!copy) {
+				scan.starved = true;
+				return scan;
+			}
+			scan.started = true;
+		}
+		if (copy->state != Copy::State::Buffered && !scan.wait_for)
+			scan.wait_for = copy;
+		block = copy->end();
+	}
+	return scan;
+}
+
+// As large as the pages reach; null if there is not even one.
+Copy *DiffArea::new_copy(State &state, u64 first, u64 blocks, PageUse use)
+{
+	auto room = static_cast<u32>(min<u64>(blocks, Copy::kRegionBlocks));
+	Copy *copy = Copy::create(*this, room, false, Gfp::NoWait);
+
+	if (!copy && use == PageUse::Origin) {
+		copy = state.spares.pop_front();
+		room = min(room, kSpareCopyBlocks);
+	}
+	if (!copy)
+		return nullptr;
+	copy->first = first;
+	copy->use = use;
+	copy->blocks = 0;
+	while (copy->blocks < room) {
+		page *page = state.pages.take(use);
+		if (!page)
+			break;
+		copy->pages[copy->blocks++] = page;
+	}
+	if (copy->blocks == 0) {
+		free_copy(state, *copy);
+		return nullptr;
+	}
+	copy->state = Copy::State::Queued;
+	state.copies.insert(*copy);
+	state.to_read.push_back(*copy);
+	live_.fetch_add(1, Order::Relaxed);
+	return copy;
+}
+
+void DiffArea::free_copy(State &state, Copy &copy)
+{
+	if (copy.spare)
+		state.spares.push_back(copy);
+	else
+		destroy(&copy);
+}
+
+// --- own reads -------------------------------------------------------------------------------
+
+void DiffArea::run_copy()
+{
+	for (;;) {
+		u32 pages = 0;
+		Copy *head = state_.with([&](State &state) {
+			while (state.closed && !state.to_read.empty())
+				retire(state, *state.to_read.pop_front());
+			return next_read(state, pages);
+		});
+		if (!head)
+			return;
+		submit_read(*head, pages);
+	}
+}
+
+// Takes the next copies that are adjacent on the device, for one read.
+Copy *DiffArea::next_read(State &state, u32 &pages)
+{
+	Copy *head = state.to_read.pop_front();
+	Copy *tail = head;
+
+	if (!head)
+		return nullptr;
+	pages = head->blocks;
+	head->state = Copy::State::Reading;
+	head->next_in_read = nullptr;
+	while (Copy *next = state.to_read.front()) {
+		if (next->first != tail->end() || pages + next->blocks > SHIM_IO_MAX_PAGES)
+			break;
+		state.to_read.remove(*next);
+		next->state = Copy::State::Reading;
+		next->next_in_read = nullptr;
+		pages += next->blocks;
+		tail->next_in_read = next;
+		tail = next;
+	}
+	return head;
+}
+
+void DiffArea::submit_read(Copy &head, u32 pages)
+{
+	const u64 device_bytes = tracker_.info().sectors << kSectorShift;
+	shim_io *io = shim_io_alloc(origin_, SHIM_IO_READ, head.first * kSectorsPerBlock, pages);
+
+	for (Copy *copy = &head; copy; copy = copy->next_in_read) {
+		for (u32 i = 0; i < copy->blocks; i++) {
+			const u64 at = (copy->first + i) << kBlockShift;
+			const auto bytes = static_cast<u32>(min<u64>(kPageBytes, device_bytes - at));
+			// The last block of an odd size: its tail goes to the store, so it must
+			// not carry what the memory held before.
+			if (bytes < kPageBytes)
+				shim_page_zero(copy->pages[i], bytes, kPageBytes - bytes);
+			shim_io_add_page(io, copy->pages[i], bytes);
+		}
+	}
+	shim_io_submit(io, static_cast<IoOwner *>(&head));
+}
+
+void DiffArea::on_copy_read(Copy &head, int error)
+{
+	BioList origin;
+	CopyQueue to_store;
+
+	if (error) {
+		shim_log(SHIM_LOG_ERROR, "%s: cannot read old content at sector %llu: error %d",
+			 tracker_.info().name,
+			 static_cast<unsigned long long>(head.first * kSectorsPerBlock), error);
+		fail(static_cast<Errno>(error));
+	}
+	note_progress();
+	state_.with([&](State &state) {
+		for (Copy *copy = &head, *next; copy; copy = next) {
+			next = copy->next_in_read;
+			if (state.closed) {
+				retire(state, *copy);
+				continue;
+			}
+			copy->state = Copy::State::Buffered;
+			copy->in_store = true;
+			origin.splice_back(copy->origin_waiters);
+			to_store.push_back(*copy);
+		}
+	});
+	// If the area is closed nothing is left to do, and it may be gone already.
+	if (to_store.empty())
+		return;
+	if (!origin.empty())
+		tracker_.disk().release(origin);
+	storage_.push(to_store);
+}
+
+// --- the end of a copy -----------------------------------------------------------------------
+
+// Nobody refers to it any more: its pages go back, and who waited for pages may look again.
+void DiffArea::retire(State &state, Copy &copy)
+{
+	BioList origin;
+	BioList image;
+
+	ASSERT(copy.pins == 0);
+	state.copies.remove(copy);
+	for (u32 i = 0; i < copy.blocks; i++)
+		state.pages.give(copy.pages[i], copy.use);
+	origin.splice_back(copy.origin_waiters);
+	image.splice_back(copy.image_waiters);
+	for (u32 i = 0; i < copy.blocks && !state.starved.empty(); i++)
+		origin.push_back(state.starved.pop_front());
+	image.splice_back(state.image_starved);
+	free_copy(state, copy);
+	wake(origin, image);
+	if (live_.fetch_sub(1, Order::Release) == 1)
+		drained_.wake_all();
+}
+
+void DiffArea::wake(BioList &origin, BioList &image)
+{
+	if (!origin.empty())
+		tracker_.disk().release(origin);
+	if (!image.empty())
+		image_->requeue(image);
+}
+
+Result<void> DiffArea::commit(Copy &copy, u32 from, u32 blocks, u32 unit)
+{
+	TRY(spares_.refill(1, Gfp::NoIo));
+	state_.with([&](State &state) { state.map.insert(copy.first + from, blocks, unit, spares_); });
+	return {};
+}
+
+void DiffArea::finish(Copy &copy)
+{
+	note_progress();
+	state_.with([&](State &state) {
+		copy.in_store = false;
+		if (copy.pins == 0)
+			retire(state, copy);
+	});
+}
+
+void DiffArea::unpin(Copy &copy)
+{
+	state_.with([&](State &state) {
+		copy.pins--;
+		if (copy.pins == 0 && !copy.in_store)
+			retire(state, copy);
+	});
+}
+
+// --- the image -------------------------------------------------------------------------------
+
+DiffArea::Source DiffArea::locate(SectorRange range)
+{
+	return state_.with([&](State &state) {
+		const auto hole = state.excluded.lookup(range.first, range.count);
+		if (hole.excluded)
+			return Source{Source::Kind::Zero, static_cast<u32>(hole.sectors)};
+
+		const u64 limit = hole.sectors;
+		const u64 block = range.first / kSectorsPerBlock;
+		const u32 within = range.first % kSectorsPerBlock;
+		const auto sectors_of = [&](u64 blocks) {
+			return static_cast<u32>(min(limit, blocks * kSectorsPerBlock - within));
+		};
+		if (Copy *copy = state.copies.find(block)) {
+			if (copy->state != Copy::State::Buffered)
+				return Source{Source::Kind::Origin, sectors_of(copy->end() - block)};
+			copy->pins++;
+			return Source{.kind = Source::Kind::Memory,
+				      .sectors = sectors_of(1),
+				      .copy = copy,
+				      .memory = copy->pages[block - copy->first],
+				      .page_offset_bytes = within << kSectorShift};
+		}
+		const u64 end = (range.first + limit + kSectorsPerBlock - 1) / kSectorsPerBlock;
+		const auto run = state.map.lookup(block, end - block);
+		const u64 blocks = state.copies.gap(block, run.blocks);
+		if (!run.mapped)
+			return Source{Source::Kind::Origin, sectors_of(blocks)};
+		return Source{.kind = Source::Kind::Store,
+			      .sectors = sectors_of(blocks),
+			      .unit = run.unit,
+			      .sector_in_unit = within};
+	});
+}
+
+bool DiffArea::is_still_at_origin(SectorRange range)
+{
+	return state_.with([&](State &state) {
+		const u64 end = end_block(range);
+
+		for (u64 block = first_block(range); block < end;) {
+			if (Copy *copy = state.copies.find(block)) {
+				if (copy->state == Copy::State::Buffered)
+					return false;
+				block = copy->end();
+				continue;
+			}
+			const auto run = state.map.lookup(block, end - block);
+			if (run.mapped)
+				return false;
+			block += state.copies.gap(block, run.blocks);
+		}
+		return true;
+	});
+}
+
+DiffArea::ImageWrite DiffArea::prepare_image_write(bio *bio, SectorRange range)
+{
+	Scan scan;
+	const auto result = state_.with([&](State &state) {
+		const auto hole = state.excluded.lookup(range.first, range.count);
+		if (state.closed || hole.excluded || hole.sectors < range.count)
+			return ImageWrite::Failed;
+		scan = start_copies(state, range, PageUse::Image);
+		Copy *copy = scan.wait_for;
+		for (u64 block = first_block(range); !copy && block < end_block(range);) {
+			copy = state.copies.find(block);
+			block += state.copies.gap(block, end_block(range) - block);
+		}
+		if (!copy && !scan.starved)
+			return ImageWrite::Ready;
+		(copy ? copy->image_waiters : state.image_starved).push_back(bio);
+		return ImageWrite::Parked;
+	});
+	if (scan.started)
+		shim_work_queue(work_);
+	if (result == ImageWrite::Parked)
+		storage_.flush();
+	return result;
+}
+
+// --- life ------------------------------------------------------------------------------------
+
+void DiffArea::fail(Errno why)
+{
+	const bool first = close(to_int(why));
+
+	if (!first)
+		return;
+	shim_log(SHIM_LOG_ERROR,
+		 "%s: its snapshot image is lost (error %d); the device itself is not affected",
+		 tracker_.info().name, to_int(why));
+	events_->post_corrupted(tracker_.info().major, tracker_.info().minor, why);
+}
+
+void DiffArea::end()
+{
+	(void)close(kEnded);
+}
+
+// Publishes the state first, releases the bios after: a write that goes on cannot meet a reader
+// who still believes the image. Return: whether it was open.
+bool DiffArea::close(int failure)
+{
+	BioList origin;
+	BioList image;
+	const bool was_open = state_.with([&](State &state) {
+		if (state.closed)
+			return false;
+		state.closed = true;
+		failure_.store(failure, Order::Release);
+		state.copies.for_each([&](Copy &copy) {
+			origin.splice_back(copy.origin_waiters);
+			image.splice_back(copy.image_waiters);
+		});
+		origin.splice_back(state.starved);
+		image.splice_back(state.image_starved);
+		wake(origin, image);
+		return true;
+	});
+	if (was_open) {
+		shim_work_queue(work_);
+		storage_.flush();
+	}
+	return was_open;
+}
+
+void DiffArea::drain()
+{
+	shim_work_queue(work_);
+	storage_.flush();
+	drained_.wait([&] { return live_.load(Order::Acquire) == 0; }, 0, false);
+	// Who brought it to zero woke us under the lock: it has left when we get through.
+	state_.with([](State &) {});
+}
+
+void DiffArea::tick(u32 elapsed_ms)
+{
+	const u32 progress = progress_.load(Order::Relaxed) + storage_.progress();
+	const bool waiting = state_.with([](State &state) {
+		bool any = !state.starved.empty();
+		state.copies.for_each([&](Copy &copy) { any |= !copy.origin_waiters.empty(); });
+		return any;
+	});
+	if (!waiting || progress != seen_progress_) {
+		seen_progress_ = progress;
+		stalled_ms_ = 0;
+		return;
+	}
+	stalled_ms_ += elapsed_ms;
+	if (stalled_ms_ < limits_.timeout_ms)
+		return;
+	shim_log(SHIM_LOG_ERROR, "%s: writes wait for copies, and nothing moved for %u ms",
+		 tracker_.info().name, stalled_ms_);
+	fail(Errno::TimedOut);
+}
+
+Result<void> DiffArea::exclude(SectorRange range)
+{
+	// Rare, and the list is short: it is built anew outside of the lock.
+	ExcludedRanges grown;
+	u32 count = state_.with([](State &state) { return state.excluded.size(); });
+
+	TRY(grown.reserve(count + 1));
+	state_.with([&](State &state) {
+		grown.copy_from(state.excluded);
+		grown.push_reserved(range);
+		state.excluded.swap(grown);
+	});
+	return {};
+}
+
+Result<void> DiffArea::fill_pools()
+{
+	return state_.with_unshared([&](State &state) -> Result<void> {
+		TRY(state.pages.fill(limits_.reserve_pages, limits_.limit_pages));
+		for (u32 i = 0; i < kSpareCopies; i++) {
+			Copy *copy = Copy::create(*this, kSpareCopyBlocks, true, Gfp::Kernel);
+			if (!copy)
+				return Errno::NoMem;
+			state.spares.push_back(*copy);
+		}
+		return {};
+	});
+}
+
+} // namespace blksnap

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <blksnap/core/disk.hpp>
+#include <blksnap/core/diff_area.hpp>
+
+namespace blksnap
+{
+
+Disk::Disk(const shim_bdev_info &info, u32 parked_limit)
+	: key_(info.disk_key), diskseq_(info.diskseq), stack_rank_(info.stack_rank),
+	  parked_limit_(parked_limit)
+{
+	__builtin_memcpy(name_, info.name, sizeof(name_));
+}
+
+Result<Own<Disk>> Disk::create(const shim_bdev_info &info, u32 parked_limit)
+{
+	auto disk = TRY(try_new<Disk>(Gfp::Kernel, info, parked_limit));
+	TRY(disk->in_flight_.init());
+	TRY(disk->gate_.with([](Gate &gate) { return gate.reserve.fill(); }));
+	disk->work_ = shim_work_create(SHIM_WORK_RELEASE, disk.get(), info.name);
+	if (!disk->work_)
+		return Errno::NoMem;
+	return disk;
+}
+
+Disk::~Disk()
+{
+	if (work_)
+		shim_work_destroy(work_);
+	ASSERT(!has_trackers());
+}
+
+// --- the decision ---------------------------------------------------------------------------
+
+blksnap_verdict Disk::submit(bio *bio)
+{
+	switch (decide(bio)) {
+	case Outcome::Pass:
+		return BLKSNAP_PASS;
+	case Outcome::Ended:
+		return BLKSNAP_TAKEN;
+	case Outcome::Parked:
+		break;
+	}
+	// The release may already be under way: `parked_` may pass below zero for a moment, which
+	// is why it is compared as signed.
+	const u32 parked = parked_.fetch_add(1, Order::Relaxed) + 1;
+	if (static_cast<i32>(parked) <= static_cast<i32>(parked_limit_) ||
+	    resubmitting_.load(Order::Relaxed))
+		return BLKSNAP_TAKEN;
+	pins_.fetch_add(1, Order::Relaxed);
+	return BLKSNAP_TAKEN_CROWDED;
+}
+
+Disk::Outcome Disk::decide(bio *bio)
+{
+	if (shim_bio_is_own(bio))
+		return Outcome::Pass;
+	// Admitted here before: a remainder of a split, or a driver's retry. The same bio on
+	// another disk (remapped in place) is decided anew there.
+	shim_bio_saved *admission = shim_bio_admission(bio);
+	if (admission && WriteRecord::from(admission).disk == this)
+		return Outcome::Pass;
+
+	shim_write write;
+	shim_bio_describe_write(bio, &write);
+	// What the block layer will refuse is none of our business: it must neither cost the
+	// image nor change its result. The hook stands before those checks.
+	if (!write.supported || write.sectors == 0 || write.sector >= write.end_sector ||
+	    write.sectors > write.end_sector - write.sector)
+		return Outcome::Pass;
+
+	if (!meets(write))
+		return Outcome::Pass;
+	WriteRecord *record = take_record(bio);
+	if (!record)
+		return Outcome::Parked;
+	const Outcome outcome = decide_tracked(bio, write, *record);
+	if (outcome != Outcome::Pass)
+		give_record(*record);
+	return outcome;
+}
+
+Disk::Outcome Disk::decide_tracked(bio *bio, const shim_write &write, WriteRecord &record)
+{
+	InFlight::Slot *slot = enter_gate(bio);
+	if (!slot)
+		return Outcome::Parked;
+
+	const Outcome outcome = preserve(bio, write);
+	if (outcome == Outcome::Parked) {
+		// The bio is not ours any more.
+		InFlight::leave(*slot);
+		wake_after_completion();
+		return outcome;
+	}
+	// Marked while counted: a take that drained us has our mark in the old generation.
+	mark(write);
+	if (outcome == Outcome::Ended) {
+		InFlight::leave(*slot);
+		wake_after_completion();
+		shim_bio_end(bio, 0);
+		return outcome;
+	}
+	record.disk = this;
+	record.slot = slot;
+	shim_bio_admit(bio, &record.saved);
+	return outcome;
+}
+
+// Counts the bio in flight, or parks it at the closed gate and gives null.
+InFlight::Slot *Disk::enter_gate(bio *bio)
+{
+	// Count, then look at the gate: see in_flight.hpp. If the gate opens between the look and
+	// the lock, begin again.
+	for (;;) {
+		InFlight::Slot &slot = in_flight_.enter();
+		if (!gate_closed_.load(Order::SeqCst))
+			return &slot;
+		InFlight::leave(slot);
+		idle_.wake_all();
+		if (park_at_gate(bio))
+			return nullptr;
+	}
+}
+
+// Several snapshots may hold the sectors (a disk and its partition): each keeps its own copy.
+//
+// A discard is advice. While it would destroy content that no copy exists of, it is completed
+// without being passed down, so that a trim of a whole file system costs no copying. It counts
+// as a change all the same.
+Disk::Outcome Disk::preserve(bio *bio, const shim_write &write)
+{
+	if (write.kind == SHIM_WRITE_DISCARD)
+		return is_preserved(write) ? Outcome::Pass : Outcome::Ended;
+	for (Tracker *t = first_tracker(); t; t = next_tracker(*t)) {
+		const auto range = t->covered(write.sector, write.sectors);
+		DiffArea *area = t->area();
+		if (range.empty() || !area)
+			continue;
+		if (area->preserve(bio, range) == DiffArea::Preserve::Parked)
+			return Outcome::Parked;
+	}
+	return Outcome::Pass;
+}
+
+bool Disk::is_preserved(const shim_write &write) const
+{
+	for (Tracker *t = first_tracker(); t; t = next_tracker(*t)) {
+		const auto range = t->covered(write.sector, write.sectors);
+		DiffArea *area = t->area();
+		if (!range.empty() && area && !area->is_preserved(range))
+			return false;
+	}
+	return true;
+}
+
+void Disk::mark(const shim_write &write)
+{
+	for (Tracker *t = first_tracker(); t; t = next_tracker(*t)) {
+		const auto range = t->covered(write.sector, write.sectors);
+		if (!range.empty())
+			t->mark(range);
+	}
+}
+
+bool Disk::meets(const shim_write &write) const
+{
+	for (Tracker *t = first_tracker(); t; t = next_tracker(*t))
+		if (!t->covered(write.sector, write.sectors).empty())
+			return true;
+	return false;
+}
+
+// --- records --------------------------------------------------------------------------------
+
+// Parks the bio and gives null if no record can be had without waiting.
+WriteRecord *Disk::take_record(bio *bio)
+{
+	auto fresh = try_new<WriteRecord>(Gfp::NoWait);
+	if (fresh.ok())
+		return fresh.release_value().release();
+	return gate_.with([&](Gate &gate) {
+		reserve_low_.store(true, Order::Relaxed);
+		WriteRecord *record = gate.reserve.take();
+		if (!record) {
+			shim_bio_prepare_park(bio);
+			gate.without_record.push_back(bio);
+		}
+		return record;
+	});
+}
+
+// While the reserve is low every record that comes back goes there first. A bio waits for a
+// record only while the whole reserve is out, so one of those that are out sees it waiting.
+void Disk::give_record(WriteRecord &record)
+{
+	if (!reserve_low_.load(Order::Acquire)) {
+		destroy(&record);
+		return;
+	}
+	BioList waiting;
+	const bool kept = gate_.with([&](Gate &gate) {
+		waiting.splice_back(gate.without_record);
+		if (!gate.reserve.wants())
+			return false;
+		gate.reserve.give(record);
+		reserve_low_.store(gate.reserve.wants(), Order::Release);
+		return true;
+	});
+	if (!kept)
+		destroy(&record);
+	if (!waiting.empty())
+		release(waiting);
+}
+
+void Disk::complete(WriteRecord &record)
+{
+	InFlight::Slot &slot = *record.slot;
+
+	give_record(record);
+	InFlight::leave(slot);
+	wake_after_completion();
+}
+
+void Disk::wake_after_completion()
+{
+	// leave() is a full barrier: if the gate was closed before our count was seen as gone,
+	// we see it closed.
+	if (gate_closed_.load(Order::Relaxed))
+		idle_.wake_all();
+}
+
+// --- parking and release ---------------------------------------------------------------------
+
+bool Disk::park_at_gate(bio *bio)
+{
+	return gate_.with([&](Gate &gate) {
+		if (!gate.closed)
+			return false;
+		shim_bio_prepare_park(bio);
+		gate.parked.push_back(bio);
+		return true;
+	});
+}
+
+void Disk::release(BioList &bios)
+{
+	released_.with([&](BioList &list) { list.splice_back(bios); });
+	shim_work_queue(work_);
+}
+
+void Disk::run_release()
+{
+	for (;;) {
+		bio *bio = released_.with([](BioList &list) { return list.pop_front(); });
+		if (!bio)
+			return;
+		release_one(bio);
+	}
+}
+
+void Disk::release_one(bio *bio)
+{
+	shim_rcu_read_lock();
+	const Outcome outcome = decide(bio);
+	shim_rcu_read_unlock();
+
+	if (outcome == Outcome::Parked)
+		return;
+	const u32 parked = parked_.fetch_sub(1, Order::Relaxed) - 1;
+	if (parked == parked_limit_ / 2 || parked == 0)
+		uncrowded_.wake_all();
+	if (outcome == Outcome::Ended)
+		return;
+	// It passes the hook again and is recognised there, unless no tracker met it: then it is
+	// decided anew, and must not make this worker wait for itself.
+	resubmitting_.store(true, Order::Relaxed);
+	shim_bio_submit(bio);
+	resubmitting_.store(false, Order::Relaxed);
+}
+
+// Like the wait for a request tag: without it, writers would queue without limit. Not a wait for
+// a copy: the bio is held already, and it is released by whatever happens to the snapshot.
+void Disk::backpressure(bool may_wait)
+{
+	if (may_wait)
+		uncrowded_.wait(
+			[&] {
+				return static_cast<i32>(parked_.load(Order::Relaxed)) <=
+				       static_cast<i32>(parked_limit_ / 2);
+			},
+			0, false);
+	pins_.fetch_sub(1, Order::Release);
+}
+
+// --- the gate --------------------------------------------------------------------------------
+
+void Disk::close_gate()
+{
+	gate_.with([](Gate &gate) { gate.closed = true; });
+	gate_closed_.store(true, Order::SeqCst);
+	full_barrier();
+}
+
+Result<void> Disk::wait_idle(u32 timeout_ms)
+{
+	return port_result(idle_.wait([&] { return in_flight_.idle(); }, timeout_ms, false));
+}
+
+void Disk::open_gate()
+{
+	BioList parked;
+
+	gate_closed_.store(false, Order::Release);
+	gate_.with([&](Gate &gate) {
+		gate.closed = false;
+		parked.splice_back(gate.parked);
+	});
+	if (!parked.empty())
+		release(parked);
+}
+
+// --- control ---------------------------------------------------------------------------------
+
+void Disk::add_tracker(Tracker &tracker)
+{
+	tracker.next_on_disk.store(first_tracker(), Order::Relaxed);
+	first_tracker_.store(&tracker, Order::Release);
+}
+
+void Disk::remove_tracker(Tracker &tracker)
+{
+	Atomic<Tracker *> *link = &first_tracker_;
+
+	while (link->load(Order::Relaxed) != &tracker)
+		link = &link->load(Order::Relaxed)->next_on_disk;
+	link->store(next_tracker(tracker), Order::Release);
+	shim_rcu_synchronize();
+}
+
+bool Disk::reclaimable() const
+{
+	return in_flight_.idle() && parked_.load(Order::Acquire) == 0 &&
+	       pins_.load(Order::Acquire) == 0;
+}
+
+} // namespace blksnap

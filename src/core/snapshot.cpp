@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <blksnap/core/snapshot.hpp>
+#include <blksnap/core/cut.hpp>
+
+namespace blksnap
+{
+
+Result<Ref<Snapshot>> Snapshot::create(const shim_params &params, u32 devices)
+{
+	auto snapshot = TRY(try_new<Snapshot>(Gfp::Kernel, Uuid::random()));
+
+	TRY(snapshot->members_.reserve(devices));
+	snapshot->events_ = TRY(EventQueue::create(devices));
+	snapshot->storage_ =
+		TRY(DiffStorage::create(*snapshot->events_, params.diff_storage_minimum));
+	return Ref<Snapshot>::adopt(std::move(snapshot));
+}
+
+Snapshot::~Snapshot()
+{
+	ASSERT(members_.empty() && !watch_);
+}
+
+void Snapshot::add_member(Tracker &tracker, shim_bdev *bdev)
+{
+	tracker.holder = this;
+	members_.push_reserved(Member(tracker, bdev));
+}
+
+void Snapshot::release()
+{
+	for (Member &member : members_) {
+		member.tracker->cbt().release_readable();
+		member.tracker->holder = nullptr;
+		shim_bdev_close(member.bdev);
+	}
+	members_.clear();
+}
+
+Result<void> Snapshot::prepare(const shim_params &params)
+{
+	const DiffArea::Limits limits{
+		.reserve_pages = max(params.free_diff_buffer_pool_size, 1u),
+		.limit_pages = params.cow_memory_limit_kib / (kPageBytes / 1024),
+		.timeout_ms = params.cow_timeout_ms,
+	};
+
+	for (Member &member : members_) {
+		member.area = TRY(DiffArea::create(*member.tracker, member.bdev, *storage_,
+						   *events_, limits));
+		member.image = TRY(Image::create(*member.area, *storage_,
+						 member.tracker->info().sectors));
+	}
+	watch_ms_ = min(1000u, max(params.cow_timeout_ms / 4, 10u));
+	watch_ = shim_work_create(SHIM_WORK_WATCH, this, "watch");
+	return watch_ ? Result<void>() : Errno::NoMem;
+}
+
+Result<void> Snapshot::cut(const shim_params &params)
+{
+	u32 begun = 0;
+	Result<void> result;
+
+	for (; begun < members_.size() && result.ok(); begun += result.ok())
+		result = members_[begun].tracker->cbt().begin_switch();
+	if (result.ok()) {
+		// Every writer marks both maps from here on.
+		shim_rcu_synchronize();
+		for (Member &member : members_)
+			member.tracker->cbt().copy();
+		result = Cut(members_, params).run();
+	}
+	for (u32 i = 0; i < begun; i++) {
+		if (result.ok())
+			members_[i].tracker->cbt().finish_switch();
+		else
+			members_[i].tracker->cbt().cancel_switch();
+	}
+	return result;
+}
+
+Result<void> Snapshot::show()
+{
+	watching_.store(true, Order::Relaxed);
+	shim_work_queue_delayed(watch_, watch_ms_);
+	for (Member &member : members_)
+		TRY(member.image->show());
+	return {};
+}
+
+// Dead first: parked writes go, image requests fail, so that dirty pages of a mounted image end
+// and its device can be removed. Then wait for what is below us.
+void Snapshot::dismantle()
+{
+	if (watch_) {
+		watching_.store(false, Order::Relaxed);
+		shim_work_destroy(watch_);
+		watch_ = nullptr;
+	}
+	for (Member &member : members_)
+		if (member.area)
+			member.area->end();
+	for (Member &member : members_)
+		if (member.image)
+			member.image->remove();
+	for (Member &member : members_)
+		member.tracker->publish_area(nullptr);
+	shim_rcu_synchronize();
+	for (Member &member : members_)
+		if (member.area)
+			member.area->drain();
+	storage_->drain();
+	for (Member &member : members_) {
+		member.image.reset();
+		member.area.reset();
+	}
+}
+
+void Snapshot::run_watch()
+{
+	for (Member &member : members_)
+		member.area->tick(watch_ms_);
+	if (watching_.load(Order::Relaxed))
+		shim_work_queue_delayed(watch_, watch_ms_);
+}
+
+} // namespace blksnap

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <blksnap/core/tracker.hpp>
+#include <blksnap/port/control.h>
+
+namespace blksnap
+{
+
+Result<Own<Tracker>> Tracker::create(shim_bdev *bdev, const shim_bdev_info &info, Disk &disk)
+{
+	shim_params params;
+	shim_params_get(&params);
+
+	auto cbt = TRY(CbtMap::create(info.sectors, params.tracking_block_minimum_shift,
+				      params.tracking_block_maximum_count));
+	shim_device *device = shim_device_remember(bdev);
+	if (!device)
+		return Errno::NoMem;
+	Defer forget([&] { shim_device_forget(device); });
+	auto tracker = TRY(try_new<Tracker>(Gfp::Kernel, info, disk, device, std::move(cbt)));
+	forget.dismiss();
+	return tracker;
+}
+
+Tracker::~Tracker()
+{
+	shim_device_forget(device_);
+}
+
+SectorRange Tracker::covered(u64 disk_sector, u64 sectors) const
+{
+	const u64 start = start_sector_.load(Order::Relaxed);
+	const u64 first = max(disk_sector, start);
+	const u64 end = min(disk_sector + sectors, start + sectors_.load(Order::Relaxed));
+
+	return first < end ? SectorRange{first - start, end - first} : SectorRange{0, 0};
+}
+
+void Tracker::mark(SectorRange range)
+{
+	// A range outside of the map means that the device grew: the map turns damaged by itself
+	// and its next generation begins at the next take.
+	(void)cbt_->mark(range.first, range.count);
+}
+
+Result<void> Tracker::refresh()
+{
+	shim_bdev_info now;
+	TRY(port_result(shim_device_describe(device_, &now)));
+
+	const bool resized = now.sectors != info_.sectors || now.start_sector != info_.start_sector;
+	const bool exchanged = now.diskseq != info_.diskseq;
+
+	if (!resized && !exchanged)
+		return {};
+	shim_log(SHIM_LOG_INFO, "%s: %s; a new generation of its change map begins", info_.name,
+		 resized ? "its size or place changed" : "its medium was exchanged");
+	if (resized)
+		cbt_->resize(now.sectors);
+	else
+		cbt_->start_generation();
+	info_ = now;
+	start_sector_.store(now.start_sector, Order::Relaxed);
+	sectors_.store(now.sectors, Order::Relaxed);
+	return {};
+}
+
+} // namespace blksnap
