@@ -44,9 +44,9 @@ public:
 	Vector<Member> &members() { return members_; }
 
 	// --- under the control's mutex --------------------------------------------------------
-	State state() const { return state_.load(Order::Acquire); }
+	State state() const { return static_cast<State>(state_.load(Order::Acquire)); }
 	bool taking() const { return state() == State::Taking; }
-	void set_state(State state) { state_.store(state, Order::Release); }
+	void set_state(State state) { state_.store(static_cast<u32>(state), Order::Release); }
 	// Its images exist or come into being: what lies under it must not be overwritten by stores.
 	bool covering = false;
 	// Room was made in create(). Takes over `bdev`.
@@ -71,7 +71,7 @@ private:
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
 
 	const Uuid id_;
-	Atomic<State> state_{State::Created};
+	Atomic<u32> state_{static_cast<u32>(State::Created)};
 	Ref<EventQueue> events_;
 	Own<DiffStorage> storage_;
 	Vector<Member> members_;
