@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// The world as unit tests see it: the ports on top of pthreads, with counters and faults.
+//
+// The fake also checks what a kernel would: ranks of locks, no sleeping under a spinlock, sizes.
+#pragma once
+
+#include <blksnap/base/memory.hpp>
+
+namespace fake
+{
+
+// Allocations of all kinds that were not freed yet.
+long live_allocations();
+// The n-th allocation from now on fails, once; 0: none does.
+void fail_allocation(long n);
+// True if the fault set last has not fired.
+bool fault_is_armed();
+unsigned long grace_periods();
+// As if a signal came for every thread that waits interruptibly, until it is cleared.
+void set_signal(bool pending);
+
+// Fails the 1st, 2nd, ... allocation of `attempt` until it runs without meeting a fault.
+// `attempt` gets the number and must leave nothing behind, whether it succeeded or not.
+template <class F> long walk_allocation_failures(F &&attempt)
+{
+	for (long n = 1;; n++) {
+		fail_allocation(n);
+		attempt(n);
+		const bool done = fault_is_armed();
+		fail_allocation(0);
+		if (done)
+			return n - 1;
+	}
+}
+
+} // namespace fake
