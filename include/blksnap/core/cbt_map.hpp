@@ -112,7 +112,6 @@ private:
 	enum class Switch : u8 { Idle, Copying, Renewing };
 	struct Table;
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp gfp, Args &&...args);
-	template <class T> friend void destroy(T *object);
 
 	CbtMap(u64 capacity_sectors, u32 minimum_shift, u32 maximum_count);
 	Result<Own<Table>> make_table() const;

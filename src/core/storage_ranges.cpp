@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Storage ranges: checking, sorting and finding the sectors of a diff storage.
+//
+// Two tables of the same ranges: in order of appending, where units are found, and by place on
+// their disks, where overlaps are found. Both are searched by halves.
+#include <blksnap/core/storage_ranges.hpp>
+
+namespace blksnap
+{
+
+namespace
+{
+
+using Range = StorageRanges::Range;
+
+bool lies_before(const Range &a, const Range &b)
+{
+	if (a.disk_key != b.disk_key)
+		return a.disk_key < b.disk_key;
+	return a.absolute_sector < b.absolute_sector;
+}
+
+// Lets the item at `root` sink to its place in the heap of the first `count` items.
+void sift_down(const Vector<Range> &ranges, Vector<u32> &heap, u32 root, u32 count)
+{
+	for (;;) {
+		u64 child = u64{root} * 2 + 1;
+		if (child >= count)
+			return;
+		if (child + 1 < count &&
+		    lies_before(ranges[heap[child]], ranges[heap[child + 1]]))
+			child++;
+		if (!lies_before(ranges[heap[root]], ranges[heap[child]]))
+			return;
+		std::swap(heap[root], heap[child]);
+		root = child;
+	}
+}
+
+// Heap sort: in place, no recursion, and no input that makes it slow.
+void sort_by_place(const Vector<Range> &ranges, Vector<u32> &order)
+{
+	for (u32 root = order.size() / 2; root > 0; root--)
+		sift_down(ranges, order, root - 1, order.size());
+	for (u32 last = order.size(); last > 1; last--) {
+		std::swap(order[0], order[last - 1]);
+		sift_down(ranges, order, 0, last - 1);
+	}
+}
+
+// Trims inwards to whole units that whole blocks of the device hold.
+void cut_units(const StorageRanges::Device &device, u64 sector, u64 sectors, Range &range)
+{
+	const u64 grain = max(StorageRanges::kUnitBytes, device.block_bytes) / kSectorBytes;
+	const u64 trimmed = (grain - sector % grain) % grain;
+	if (sectors <= trimmed)
+		return;
+	const u64 units = (sectors - trimmed) / grain * (grain / StorageRanges::kUnitSectors);
+	range.unit_sector = sector + trimmed;
+	// Too large is noticed by the caller when it adds up the units.
+	range.units = static_cast<u32>(min(units, u64{~u32{0}}));
+}
+
+} // namespace
+
+Result<StorageRanges::Batch> StorageRanges::Batch::create(const StorageRanges &ranges,
+							   u32 expected)
+{
+	const u64 capacity = u64{ranges.size()} + expected;
+	if (capacity > ~u32{0} / sizeof(Range))
+		return Errno::NoMem;
+	Batch batch;
+	if (capacity > 0) {
+		TRY(batch.ranges_.reserve(static_cast<u32>(capacity)));
+		TRY(batch.by_place_.reserve(static_cast<u32>(capacity)));
+	}
+	for (const Range &range : ranges)
+		batch.ranges_.push_reserved(range);
+	batch.base_units_ = batch.total_units_ = ranges.total_units();
+	return batch;
+}
+
+Result<void> StorageRanges::Batch::add(const Device &device, u64 sector, u64 sectors)
+{
+	ASSERT(!sealed_);
+	ASSERT(device.block_bytes != 0 && (device.block_bytes & (device.block_bytes - 1)) == 0);
+	if (sectors == 0 || sector >= device.sectors || sectors > device.sectors - sector)
+		return Errno::Inval;
+	if (device.start_sector + sector + sectors < device.start_sector)
+		return Errno::Inval;
+
+	Range range;
+	range.device_index = device.index;
+	range.first_unit = total_units_;
+	range.disk_key = device.disk_key;
+	range.absolute_sector = device.start_sector + sector;
+	range.sectors = sectors;
+	cut_units(device, sector, sectors, range);
+	if (range.units > ~u32{0} - total_units_)
+		return Errno::Inval;
+	TRY(ranges_.push_back(range));
+	total_units_ += range.units;
+	return {};
+}
+
+Result<void> StorageRanges::Batch::seal()
+{
+	ASSERT(!sealed_);
+	by_place_.clear();
+	if (ranges_.size() > 0)
+		TRY(by_place_.reserve(ranges_.size()));
+	for (u32 i = 0; i < ranges_.size(); i++)
+		by_place_.push_reserved(i);
+	sort_by_place(ranges_, by_place_);
+	for (u32 i = 1; i < by_place_.size(); i++) {
+		const Range &before = ranges_[by_place_[i - 1]];
+		const Range &range = ranges_[by_place_[i]];
+		if (before.disk_key == range.disk_key &&
+		    before.absolute_sector + before.sectors > range.absolute_sector)
+			return Errno::Inval;
+	}
+	sealed_ = true;
+	return {};
+}
+
+void StorageRanges::commit(Batch &batch)
+{
+	ASSERT(batch.sealed_ && batch.base_units_ == total_units_);
+	ASSERT(batch.ranges_.size() >= ranges_.size());
+	ranges_.swap(batch.ranges_);
+	by_place_.swap(batch.by_place_);
+	total_units_ = batch.total_units_;
+	batch.sealed_ = false;
+}
+
+StorageRanges::Place StorageRanges::locate(u32 unit) const
+{
+	ASSERT(unit < total_units_);
+	// The last range that begins at or before the unit; empty ones lose against the next.
+	u32 low = 0;
+	for (u32 high = ranges_.size(); high - low > 1;) {
+		const u32 middle = low + (high - low) / 2;
+		(ranges_[middle].first_unit <= unit ? low : high) = middle;
+	}
+	const Range &range = ranges_[low];
+	const u32 skipped = unit - range.first_unit;
+	ASSERT(skipped < range.units);
+	return {range.device_index, range.unit_sector + u64{skipped} * kUnitSectors,
+		range.units - skipped};
+}
+
+StorageRanges::Span StorageRanges::first_overlap(u64 disk_key, u64 sector, u64 sectors) const
+{
+	ASSERT(sector + sectors >= sector);
+	// The first range that ends behind `sector`: ranges of a disk do not overlap.
+	u32 low = 0;
+	for (u32 high = by_place_.size(); low < high;) {
+		const u32 middle = low + (high - low) / 2;
+		const Range &range = ranges_[by_place_[middle]];
+		const bool before = range.disk_key != disk_key ?
+			range.disk_key < disk_key :
+			range.absolute_sector + range.sectors <= sector;
+		(before ? low : high) = before ? middle + 1 : middle;
+	}
+	if (low == by_place_.size())
+		return {};
+	const Range &range = ranges_[by_place_[low]];
+	const u64 first = max(range.absolute_sector, sector);
+	const u64 last = min(range.absolute_sector + range.sectors, sector + sectors);
+	if (range.disk_key != disk_key || first >= last)
+		return {};
+	return {first, last - first};
+}
+
+} // namespace blksnap
