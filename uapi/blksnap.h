@@ -26,7 +26,7 @@ __extension__ typedef unsigned long long __u64;
 #include <linux/ioctl.h>
 #endif
 
-#ifdef __KERNEL__
+#if defined(__KERNEL__) && !defined(BLKSNAP_FREESTANDING)
 #define __blk_snap_user __user
 #else
 #define __blk_snap_user

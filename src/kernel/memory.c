@@ -6,6 +6,7 @@
  * to others even when the submitter is kswapd itself.
  */
 #include <linux/gfp.h>
+#include <linux/highmem.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -58,4 +59,9 @@ struct page *shim_page_alloc(unsigned gfp)
 void shim_page_free(struct page *page)
 {
 	__free_page(page);
+}
+
+void shim_page_zero(struct page *page, shim_u32 offset, shim_u32 bytes)
+{
+	memzero_page(page, offset, bytes);
 }
