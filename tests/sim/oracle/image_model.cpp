@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// ImageModel: see the header.
+#include <oracle/image_model.hpp>
+
+#include <algorithm>
+#include <world/report.hpp>
+#include <world/stamp.hpp>
+#include <world/world.hpp>
+
+namespace sim
+{
+
+ImageModel::ImageModel(SnapshotModel &snapshot, Device &origin, Device &image)
+	: snapshot(snapshot), origin(origin), image(image), sectors(image.sectors),
+	  cut_(sectors, kUnknown), zero_(sectors, Zero::No)
+{
+	const u64 start = origin.bottom_start();
+	for (const StoreRange &range : world().store_ranges) {
+		if (range.disk != origin.bottom())
+			continue;
+		for (u64 i = 0; i < range.sectors; i++) {
+			const u64 at = range.sector + i;
+			if (at < start || at - start >= sectors)
+				continue;
+			// A range is trimmed inwards to blocks: its edges may show the origin.
+			// What an ended store left there is nobody's business.
+			const bool edge = i < 8 || range.sectors - i <= 8;
+			zero_[at - start] = edge || range.ended ? Zero::Maybe : Zero::Yes;
+		}
+	}
+}
+
+bool ImageModel::plain(u64 sector, u32 count) const
+{
+	for (u32 i = 0; i < count; i++)
+		if (!plain(sector + i))
+			return false;
+	return true;
+}
+
+void ImageModel::check_read(u64 sector, u64 raw, u64 begin, u64 end)
+{
+	if (world().settle_gave_up)
+		return;
+	const Stamp stamp = Stamp::unpack(raw);
+	if (zero_[sector] == Zero::Maybe)
+		return;
+	if (zero_[sector] == Zero::Yes) {
+		if (raw != 0)
+			fail("image", "%s sector %llu lies in the store and shows %016llx",
+			     image.name.c_str(), (unsigned long long)sector,
+			     (unsigned long long)raw);
+		return;
+	}
+	if (stamp.write && stamp.disk == image.id) {
+		world().writes.check_read("image-write", image, sector, raw, begin, end);
+		return;
+	}
+	if (world().writes.first_settled(image, sector) < begin)
+		fail("image-write", "%s sector %llu shows %016llx: a write to the image is lost",
+		     image.name.c_str(), (unsigned long long)sector, (unsigned long long)raw);
+	check_cut(sector, raw);
+}
+
+void ImageModel::check_cut(u64 sector, u64 raw)
+{
+	if (cut_[sector] == raw)
+		return;
+	if (cut_[sector] != kUnknown)
+		fail("image", "%s sector %llu showed %016llx (write %llu), now %016llx (write %llu)",
+		     image.name.c_str(), (unsigned long long)sector,
+		     (unsigned long long)cut_[sector], (unsigned long long)(cut_[sector] >> 32),
+		     (unsigned long long)raw, (unsigned long long)(raw >> 32));
+	cut_[sector] = raw;
+	const u64 at = sector + origin.bottom_start();
+	snapshot.narrow(world().writes.instant_of(*origin.bottom(), at, raw), *this, sector);
+}
+
+void ImageModel::on_error(u64)
+{
+	if (snapshot.ending())
+		return;
+	error_seen = true;
+	if (!world().image_may_be_lost)
+		fail("availability", "%s gives EIO, and nothing went wrong", image.name.c_str());
+}
+
+void ImageModel::on_success(u64 begin)
+{
+	if (begin > corrupted_since)
+		fail("corruption", "%s is readable after its corrupted event", image.name.c_str());
+}
+
+void ImageModel::on_corrupted_event(int error)
+{
+	if (error <= 0)
+		fail("events", "a corrupted event with error %d", error);
+	if (++corrupted_events > 1)
+		fail("events", "a second corrupted event for %s", origin.name.c_str());
+	corrupted_since = world().writes.tick();
+	if (!world().image_may_be_lost)
+		fail("availability", "%s is corrupted (%d), and nothing went wrong",
+		     image.name.c_str(), error);
+}
+
+ImageModel *SnapshotModel::image_of(const Device *origin)
+{
+	for (auto &image : images)
+		if (&image->origin == origin)
+			return image.get();
+	return nullptr;
+}
+
+void SnapshotModel::on_event(u32 code, Device *origin, int error)
+{
+	if (code == 0) {
+		low_space_events++;
+		return;
+	}
+	if (code != 1 || std::find(origins.begin(), origins.end(), origin) == origins.end())
+		fail("events", "event %u for %s", code, origin ? origin->name.c_str() : "nobody");
+	if (ImageModel *image = image_of(origin))
+		image->on_corrupted_event(error);
+	else
+		early_.push_back({origin, error});
+}
+
+void SnapshotModel::deliver_early()
+{
+	for (const Corrupted &event : early_)
+		if (ImageModel *image = image_of(event.origin))
+			image->on_corrupted_event(event.error);
+	early_.clear();
+}
+
+void SnapshotModel::narrow(const Instant &seen, const ImageModel &image, u64 sector)
+{
+	const Instant old = instant;
+	instant.after = std::max(instant.after, seen.after);
+	instant.before = std::min(instant.before, seen.before);
+	if (instant.after < instant.before)
+		return;
+	fail("instant", "%s sector %llu says that the cut lies in (%llu, %llu), the other sectors "
+	     "say (%llu, %llu); take ran in (%llu, %llu)", image.image.name.c_str(),
+	     (unsigned long long)sector, (unsigned long long)seen.after,
+	     (unsigned long long)seen.before, (unsigned long long)old.after,
+	     (unsigned long long)old.before, (unsigned long long)take_begin,
+	     (unsigned long long)take_end);
+}
+
+} // namespace sim

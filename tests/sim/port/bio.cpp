@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Port: bios. Admission, parking, image data, and the core's own I/O.
+#include <blksnap/port/bio.h>
+
+#include <algorithm>
+#include <port/handles.hpp>
+#include <world/block_layer.hpp>
+#include <world/report.hpp>
+#include <world/world.hpp>
+
+using namespace sim;
+
+struct shim_io {
+	struct bio *bio;
+	void *owner;
+	u32 capacity; // pages
+};
+
+namespace
+{
+
+shim_write_kind write_kind(Op op)
+{
+	switch (op) {
+	case Op::WriteZeroes:
+		return SHIM_WRITE_ZEROES;
+	case Op::Erase:
+		return SHIM_WRITE_ERASE;
+	case Op::Discard:
+		return SHIM_WRITE_DISCARD;
+	default:
+		return SHIM_WRITE_DATA;
+	}
+}
+
+void check_live(const struct bio *bio, const char *what)
+{
+	if (bio->life != BioLife::Submitted)
+		fail("bio", "%s of bio %llu, which has ended", what, (unsigned long long)bio->id);
+}
+
+void io_end(struct bio *bio)
+{
+	auto *io = static_cast<shim_io *>(bio->io);
+	void *owner = io->owner;
+	const int status = bio->status;
+	for (page *page : bio->pages)
+		if (page->canary != kPageCanary)
+			fail("memory", "a page was freed while its I/O ran");
+	bio->pages.clear();
+	world().live_ios--;
+	delete io;
+	blksnap_io_complete(owner, status);
+}
+
+shim_io *make_io(Device &device, Op op, u64 sector, u32 pages)
+{
+	scheduler().might_sleep("allocating an own bio");
+	scheduler().point();
+	world().live_ios++;
+	struct bio *bio = make_bio(device, op, sector, 0);
+	auto *io = new shim_io{bio, nullptr, pages};
+	bio->own = true;
+	bio->for_core = true;
+	bio->io = io;
+	bio->end_io = io_end;
+	return io;
+}
+
+void check_fill(const struct bio *bio, u32 offset, u32 bytes)
+{
+	check_live(bio, "a fill");
+	if (offset % 512 || bytes % 512 || offset + u64{bytes} > u64{bio->sectors} * 512)
+		fail("bio", "fill of %u+%u in a bio of %u sectors", offset, bytes, bio->sectors);
+}
+
+} // namespace
+
+void shim_bio_describe_write(struct bio *bio, shim_write *write) noexcept
+{
+	check_live(bio, "a description");
+	Device &device = *bio->device;
+	const Device &bottom = *device.bottom();
+	const u64 start = device.kind == DeviceKind::Partition ? device.lower_start : 0;
+	write->sector = absolute_sector(*bio);
+	write->end_sector = start + device.sectors;
+	write->sectors = bio->sectors;
+	write->kind = write_kind(bio->op);
+	write->supported = bio->op == Op::Discard	? bottom.supports_discard
+			   : bio->op == Op::WriteZeroes ? bottom.supports_zeroes
+			   : bio->op == Op::Erase	? bottom.supports_zeroes
+							: 1;
+}
+
+int shim_bio_is_own(struct bio *bio) noexcept
+{
+	return bio->own;
+}
+
+shim_bio_saved *shim_bio_admission(struct bio *bio) noexcept
+{
+	return bio->end_io == admitted_end_io ? static_cast<shim_bio_saved *>(bio->private_data)
+					      : nullptr;
+}
+
+struct bio *shim_bio_next(struct bio *bio) noexcept
+{
+	check_live(bio, "the link");
+	return bio->next;
+}
+
+void shim_bio_set_next(struct bio *bio, struct bio *next) noexcept
+{
+	check_live(bio, "the link");
+	bio->next = next;
+}
+
+void shim_bio_prepare_park(struct bio *bio) noexcept
+{
+	check_live(bio, "parking");
+	TRACE("bio %llu is parked", (unsigned long long)bio->id);
+	bio->nowait = false;
+	bio->parked = true;
+}
+
+void shim_bio_admit(struct bio *bio, shim_bio_saved *saved) noexcept
+{
+	check_live(bio, "admission");
+	saved->raw[0] = reinterpret_cast<u64>(bio->end_io);
+	saved->raw[1] = reinterpret_cast<u64>(bio->private_data);
+	bio->end_io = admitted_end_io;
+	bio->private_data = saved;
+	world().live_records++;
+}
+
+void shim_bio_submit(struct bio *bio) noexcept
+{
+	check_live(bio, "release");
+	TRACE("bio %llu is released", (unsigned long long)bio->id);
+	bio->parked = false;
+	submit_bio(bio);
+}
+
+void shim_bio_end(struct bio *bio, int error) noexcept
+{
+	check_live(bio, "the end");
+	if (error < 0)
+		fail("bio", "an end with a negative error");
+	scheduler().point();
+	end_bio(bio, error);
+}
+
+void shim_bio_describe_image(struct bio *bio, shim_image_request *request) noexcept
+{
+	check_live(bio, "a description");
+	request->sector = bio->sector;
+	request->sectors = bio->sectors;
+	request->op = bio->op == Op::Read    ? SHIM_IMAGE_READ
+		      : bio->op == Op::Write ? SHIM_IMAGE_WRITE
+		      : bio->op == Op::Flush ? SHIM_IMAGE_FLUSH
+					     : SHIM_IMAGE_OTHER;
+}
+
+void shim_bio_fill(struct bio *bio, shim_u32 offset, struct page *page, shim_u32 page_offset,
+		   shim_u32 bytes) noexcept
+{
+	check_fill(bio, offset, bytes);
+	if (page_offset % 512 || page_offset + bytes > 4096 || page->canary != kPageCanary)
+		fail("bio", "fill from %u+%u of a page", page_offset, bytes);
+	for (u32 i = 0; i < bytes / 512; i++)
+		bio->cell(offset / 512 + i) = page->stamp[page_offset / 512 + i];
+}
+
+void shim_bio_fill_zero(struct bio *bio, shim_u32 offset, shim_u32 bytes) noexcept
+{
+	check_fill(bio, offset, bytes);
+	for (u32 i = 0; i < bytes / 512; i++)
+		bio->cell(offset / 512 + i) = 0;
+}
+
+shim_io *shim_io_alloc(shim_bdev *bdev, enum shim_io_op op, shim_u64 sector,
+		       shim_u32 pages) noexcept
+{
+	if (!pages || pages > SHIM_IO_MAX_PAGES)
+		fail("bio", "an own bio of %u pages", pages);
+	return make_io(device_of(bdev), op == SHIM_IO_READ ? Op::Read : Op::Write, sector, pages);
+}
+
+void shim_io_add_page(shim_io *io, struct page *page, shim_u32 bytes) noexcept
+{
+	struct bio &bio = *io->bio;
+	if (bio.pages.size() >= io->capacity || bytes % 512 || !bytes || bytes > 4096 ||
+	    bio.sectors % kSectorsPerPage || page->canary != kPageCanary)
+		fail("bio", "page %zu of %u bytes does not fit an own bio", bio.pages.size(), bytes);
+	bio.pages.push_back(page);
+	bio.sectors += bytes / 512;
+}
+
+shim_io *shim_io_clone(struct bio *parent, shim_u32 offset_sectors, shim_u32 sectors,
+		       shim_bdev *bdev, shim_u64 sector) noexcept
+{
+	check_live(parent, "a clone");
+	if (!sectors || offset_sectors + u64{sectors} > parent->sectors)
+		fail("bio", "clone of %u+%u of a bio of %u sectors", offset_sectors, sectors,
+		     parent->sectors);
+	shim_io *io = make_io(device_of(bdev), parent->op, sector, 0);
+	io->bio->sectors = sectors;
+	io->bio->data = parent->data;
+	io->bio->pages = parent->pages;
+	io->bio->skip = parent->skip + offset_sectors;
+	return io;
+}
+
+void shim_io_submit(shim_io *io, void *owner) noexcept
+{
+	io->owner = owner;
+	struct bio *bio = io->bio;
+	TRACE("own %s %s %llu+%u", bio->op == Op::Read ? "read" : "write",
+	      bio->device->name.c_str(), (unsigned long long)bio->sector, bio->sectors);
+	if (!bio->sectors)
+		fail("bio", "an own bio without data is submitted");
+	submit_bio(bio);
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Port: file systems. Freezing writes what is dirty and waits for writers; thawing writes the
+// superblock. Both are real bios through the hook, so a gate that is closed at the wrong time hangs.
+#include <algorithm>
+#include <blksnap/port/bdev.h>
+#include <port/handles.hpp>
+#include <vector>
+#include <script/foreign_io.hpp>
+#include <world/report.hpp>
+#include <world/world.hpp>
+
+using namespace sim;
+
+struct shim_freezer {
+	std::vector<Device *> frozen;
+};
+
+namespace
+{
+
+void add_with_partitions(Device &device, std::vector<Device *> &list)
+{
+	for (const auto &other : world().devices) {
+		const bool covered = other.get() == &device ||
+				     (other->kind == DeviceKind::Partition &&
+				      other->lower == &device);
+		if (covered && other->has_fs &&
+		    std::find(list.begin(), list.end(), other.get()) == list.end())
+			list.push_back(other.get());
+	}
+}
+
+void sync_file_system(Device &device)
+{
+	if (device.gone())
+		return;
+	ForeignIo io(device, Op::Write, 0, 1);
+	io.submit();
+	io.wait();
+}
+
+bool freeze(Device &device, u64 deadline)
+{
+	device.frozen++;
+	while (device.fs_writes) {
+		if (scheduler().now() > deadline)
+			return false;
+		scheduler().sleep(300);
+	}
+	sync_file_system(device);
+	return true;
+}
+
+} // namespace
+
+shim_freezer *shim_freezer_create() noexcept
+{
+	scheduler().might_sleep("a freezer");
+	if (world().memory.refuses(world().random, false))
+		return nullptr;
+	world().live_freezers++;
+	return new shim_freezer;
+}
+
+int shim_freezer_freeze(shim_freezer *freezer, shim_bdev *const *bdevs, shim_u32 count,
+			shim_u32 timeout_ms) noexcept
+{
+	World &w = world();
+	scheduler().might_sleep("freezing");
+	const u64 deadline = scheduler().now() + u64{timeout_ms} * 1000;
+	std::vector<Device *> list;
+	for (u32 i = 0; i < count; i++)
+		add_with_partitions(device_of(bdevs[i]), list);
+	if (w.random.permille(w.freeze_timeout_permille))
+		return -110;
+	for (Device *device : list) {
+		const auto &done = freezer->frozen;
+		if (std::find(done.begin(), done.end(), device) != done.end())
+			continue;
+		if (w.random.one_in(16))
+			continue; // somebody else froze it, or it failed: left alone
+		freezer->frozen.push_back(device);
+		TRACE("freezing %s", device->name.c_str());
+		if (!freeze(*device, deadline))
+			return -110;
+	}
+	return 0;
+}
+
+void shim_freezer_thaw(shim_freezer *freezer) noexcept
+{
+	scheduler().might_sleep("thawing");
+	for (Device *device : freezer->frozen) {
+		sync_file_system(*device);
+		device->frozen--;
+		TRACE("thawed %s", device->name.c_str());
+	}
+	freezer->frozen.clear();
+}
+
+void shim_freezer_destroy(shim_freezer *freezer) noexcept
+{
+	shim_freezer_thaw(freezer);
+	world().live_freezers--;
+	delete freezer;
+}
+
+unsigned shim_noio_begin() noexcept
+{
+	return scheduler().current().noio_depth++;
+}
+
+void shim_noio_end(unsigned cookie) noexcept
+{
+	scheduler().current().noio_depth = cookie;
+}

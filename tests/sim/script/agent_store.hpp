@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// How an agent gives ranges of disks to the store of a snapshot, and what it remembers of them.
+#pragma once
+
+#include <oracle/image_model.hpp>
+#include <script/plan.hpp>
+
+namespace sim
+{
+
+enum class StoreTime : u8 { BeforeTake, Late };
+
+void append_store(Plan &plan, SnapshotModel &snapshot, StoreTime time);
+// After the destroy: the ranges hold what they hold, and nobody writes them any more.
+void release_store(Plan &plan, SnapshotModel &snapshot);
+
+} // namespace sim

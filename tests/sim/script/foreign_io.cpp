@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// ForeignIo: see the header. It must outlive its bio; the destructor checks that.
+#include <script/foreign_io.hpp>
+
+#include <world/report.hpp>
+#include <world/stamp.hpp>
+#include <world/world.hpp>
+
+namespace sim
+{
+
+ForeignIo::ForeignIo(Device &device, Op op, u64 sector, u32 sectors, ImageModel *image)
+	: device_(device), op_(op), sector_(sector), sectors_(sectors), image_(image),
+	  bio_(make_bio(device, op, sector, sectors))
+{
+	if (has_data(op))
+		data_.assign(sectors, 0);
+	bio_->data = data_.data();
+	bio_->end_io = end_io;
+	bio_->private_data = this;
+}
+
+ForeignIo::~ForeignIo()
+{
+	if (begin_ && !done_)
+		fail("script", "a request is forgotten");
+}
+
+void ForeignIo::submit()
+{
+	WriteLog &writes = world().writes;
+	if (changes_data(op_) && sectors_) {
+		write_ = writes.begin(device_, op_, sector_, sectors_, bio_);
+		bio_->stamp_write = write_;
+		Device &bottom = *device_.bottom();
+		const u64 start = device_.bottom_start() + sector_;
+		for (u32 i = 0; i < data_.size(); i++)
+			data_[i] = Stamp::pack(write_, bottom.id, start + i);
+		begin_ = writes.write(write_).submitted;
+	} else {
+		begin_ = writes.tick();
+	}
+	TRACE("bio %llu: %s %s %llu+%u write %llu", (unsigned long long)bio_->id,
+	      changes_data(op_) ? "change" : "read", device_.name.c_str(),
+	      (unsigned long long)sector_, sectors_, (unsigned long long)write_);
+	submit_bio(bio_);
+}
+
+void ForeignIo::wait()
+{
+	while (!done_) {
+		waiter_ = &scheduler().current();
+		scheduler().block("a foreign request to end");
+	}
+	waiter_ = nullptr;
+}
+
+void ForeignIo::end_io(bio *bio)
+{
+	auto *io = static_cast<ForeignIo *>(bio->private_data);
+	if (io->bio_ != bio)
+		fail("bio", "the private data of bio %llu was not restored",
+		     (unsigned long long)bio->id);
+	io->finish();
+}
+
+void ForeignIo::finish()
+{
+	status_ = bio_->status;
+	TRACE("bio %llu ends with %d", (unsigned long long)bio_->id, status_);
+	if (write_)
+		world().writes.complete(write_, status_);
+	if (image_)
+		check_image_result();
+	else
+		check_origin_result();
+	done_ = true;
+	if (waiter_)
+		scheduler().wake(*waiter_);
+}
+
+void ForeignIo::check_origin_result()
+{
+	Device &bottom = *device_.bottom();
+	const bool excused = device_.gone() || bottom.faults.read_permille ||
+			     bottom.faults.write_permille;
+	if (status_ != expected_ && !excused)
+		fail("origin-first", "a request to %s at %llu+%u ended with %d instead of %d",
+		     device_.name.c_str(), (unsigned long long)sector_, sectors_, status_,
+		     expected_);
+	if (op_ != Op::Read || status_)
+		return;
+	const u64 end = world().writes.tick();
+	const u64 start = device_.bottom_start() + sector_;
+	for (u32 i = 0; i < sectors_; i++)
+		if (!in_store(bottom, start + i))
+			world().writes.check_read("origin", bottom, start + i, data_[i], begin_,
+						  end);
+}
+
+void ForeignIo::check_image_result()
+{
+	if (status_)
+		return image_->on_error(begin_);
+	image_->on_success(begin_);
+	if (op_ != Op::Read)
+		return;
+	const u64 end = world().writes.tick();
+	for (u32 i = 0; i < sectors_; i++)
+		image_->check_read(sector_ + i, data_[i], begin_, end);
+}
+
+} // namespace sim

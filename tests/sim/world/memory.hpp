@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Memory: where the core's objects and pages live, and how allocation fails.
+//
+// Objects come from an arena at a fixed address that starts anew with each history, so addresses
+// are the same in each replay. Fresh and freed memory is filled with patterns. With
+// AddressSanitizer the allocator of the C library is used instead, which finds late accesses.
+#pragma once
+
+#include <cstddef>
+#include <world/random.hpp>
+
+namespace sim
+{
+
+struct MemoryFaults {
+	u32 nowait_permille = 0; // allocations that must not sleep
+	u32 any_permille = 0;	 // all
+	u64 fail_at = 0;	 // the Nth allocation of the history, 0: none
+};
+
+class Memory
+{
+public:
+	Memory();
+	MemoryFaults faults;
+	bool enabled = false; // faults happen only while the script runs
+
+	void *alloc(std::size_t bytes, bool zero);
+	void free(void *memory);
+	bool refuses(Random &random, bool nowait);
+	// True if a fault has been injected in this history.
+	bool has_failed() const { return failed_; }
+	u64 live() const { return live_; }
+	u64 calls() const { return calls_; }
+
+private:
+	struct Free {
+		Free *next;
+	};
+	static constexpr unsigned kClasses = 20; // 32 bytes .. 16 MiB
+	Free *free_[kClasses] = {};
+	std::size_t used_ = 0;
+	u64 live_ = 0;
+	u64 calls_ = 0;
+	bool failed_ = false;
+};
+
+} // namespace sim
+
+constexpr unsigned kSectorsPerPage = 8;
+
+// A page: eight sector stamps instead of 4096 bytes.
+struct page {
+	sim::u64 stamp[kSectorsPerPage];
+	sim::u64 canary;
+};
