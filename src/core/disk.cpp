@@ -16,7 +16,11 @@ Result<Own<Disk>> Disk::create(const shim_bdev_info &info, u32 parked_limit)
 {
 	auto disk = TRY(try_new<Disk>(Gfp::Kernel, info, parked_limit));
 	TRY(disk->in_flight_.init());
-	TRY(disk->gate_.with([](Gate &gate) { return gate.reserve.fill(); }));
+	// Allocated outside of the lock: this may sleep.
+	for (u32 i = 0; i < RecordReserve::kRecords; i++) {
+		Own<WriteRecord> record = TRY(try_new<WriteRecord>(Gfp::Kernel));
+		disk->gate_.with([&](Gate &gate) { gate.reserve.give(*record.release()); });
+	}
 	disk->work_ = shim_work_create(SHIM_WORK_RELEASE, disk.get(), info.name);
 	if (!disk->work_)
 		return Errno::NoMem;

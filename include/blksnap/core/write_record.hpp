@@ -45,14 +45,6 @@ public:
 			destroy(record);
 	}
 
-	Result<void> fill()
-	{
-		while (wants()) {
-			auto record = TRY(try_new<WriteRecord>(Gfp::Kernel));
-			give(*record.release());
-		}
-		return {};
-	}
 	bool wants() const { return count_ < kRecords; }
 	WriteRecord *take()
 	{
