@@ -32,7 +32,7 @@ tools_tested_objects := $(filter-out %/blksnap/main.o,$(tools_command_objects))
 tools_static := $(TOOLS_BUILD)/lib/libblksnap.a
 tools_shared := $(TOOLS_BUILD)/lib/libblksnap.so
 tools_command := $(TOOLS_BUILD)/bin/blksnap
-tools_tests := $(TOOLS_OBJ)/tests
+tools_tests := $(TOOLS_OBJ)/run-tests
 
 .PHONY: tools check-tools check-tools-abi clean-tools
 

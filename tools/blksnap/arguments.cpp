@@ -26,7 +26,8 @@ CLI::Option *add_json(CLI::App &command, bool &json)
 
 void Region::add_to(CLI::App &command)
 {
-	auto *const file_option = command.add_option("-f,--file", file, "File whose sectors are meant");
+	auto *const file_option =
+		command.add_option("-f,--file", file, "File whose sectors are meant");
 	auto *const device_option = add_device(command, device);
 	auto *const ranges_option =
 		command.add_option("-r,--range,--ranges", ranges,

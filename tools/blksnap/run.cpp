@@ -93,16 +93,18 @@ int parse(CLI::App &app, std::vector<std::string> arguments, Environment &enviro
 
 int run(std::vector<std::string> arguments, Environment &environment)
 {
-	CLI::App app{"Snapshots of block devices, and which blocks changed between them", "blksnap"};
+	CLI::App app{"Snapshots of block devices, and which blocks changed between them",
+		     "blksnap"};
 	app.require_subcommand(1);
-	app.footer("Devices are given as a path, a mount point, UUID=, LABEL=, PARTUUID=, PARTLABEL= "
-		   "or\nMAJOR:MINOR. The exit status is 0 on success and 1 on error.\n\n"
-		   "Example:\n"
-		   "  id=$(blksnap snapshot_create --device /dev/sda1)\n"
-		   "  blksnap snapshot_appendstorage --id $id --file /mnt/store/diff\n"
-		   "  blksnap snapshot_take --id $id\n"
-		   "  blksnap snapshot_collect --id $id\n"
-		   "  blksnap snapshot_destroy --id $id");
+	app.footer(
+		"Devices are given as a path, a mount point, UUID=, LABEL=, PARTUUID=, PARTLABEL= "
+		"or\nMAJOR:MINOR. The exit status is 0 on success and 1 on error.\n\n"
+		"Example:\n"
+		"  id=$(blksnap snapshot_create --device /dev/sda1)\n"
+		"  blksnap snapshot_appendstorage --id $id --file /mnt/store/diff\n"
+		"  blksnap snapshot_take --id $id\n"
+		"  blksnap snapshot_collect --id $id\n"
+		"  blksnap snapshot_destroy --id $id");
 	add_commands(app, environment);
 	const bool named = !arguments.empty() && !arguments.front().starts_with("-");
 	if (named && !knows_command(app, arguments.front()))

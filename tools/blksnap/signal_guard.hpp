@@ -10,11 +10,13 @@ namespace blksnap::command
 {
 
 // The first such signal interrupts; the second ends the program as usual.
-class SignalGuard final {
-    public:
+class SignalGuard final
+{
+public:
 	SignalGuard()
 	{
-		struct sigaction action {};
+		struct sigaction action {
+		};
 		action.sa_handler = [](int) {};
 		action.sa_flags = static_cast<int>(SA_RESETHAND);
 		sigaction(SIGINT, &action, &old_interrupt_);
@@ -30,9 +32,11 @@ class SignalGuard final {
 		sigaction(SIGTERM, &old_terminate_, nullptr);
 	}
 
-    private:
-	struct sigaction old_interrupt_ {};
-	struct sigaction old_terminate_ {};
+private:
+	struct sigaction old_interrupt_ {
+	};
+	struct sigaction old_terminate_ {
+	};
 };
 
 } // namespace blksnap::command

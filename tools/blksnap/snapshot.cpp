@@ -34,7 +34,8 @@ void create(Environment &environment, const CreateArguments &arguments)
 void add_snapshot_create(CLI::App &app, Environment &environment)
 {
 	auto *const command = app.add_subcommand(
-		"snapshot_create", "Create a snapshot of devices, not yet taken, and print its UUID");
+		"snapshot_create",
+		"Create a snapshot of devices, not yet taken, and print its UUID");
 	const auto arguments = std::make_shared<CreateArguments>();
 	command->add_option("-d,--device", arguments->devices,
 			    "Devices: path, mount point, UUID=, LABEL= or MAJOR:MINOR")

@@ -34,7 +34,8 @@ void check_holes(const Arguments &arguments, const FileExtents &extents, std::os
 	if (path.empty() || found == extents.size_sectors)
 		return;
 	if (found == 0)
-		throw Error{ENODATA, "cannot use file", path, "no sector of it is allocated", kAllocate};
+		throw Error{ENODATA, "cannot use file", path, "no sector of it is allocated",
+			    kAllocate};
 	err << "blksnap: only " << found << " of the " << extents.size_sectors << " sectors of "
 	    << path << " are allocated and used; " << kAllocate << "\n";
 }
@@ -56,18 +57,19 @@ void append(Environment &environment, const Arguments &arguments)
 
 void add_snapshot_appendstorage(CLI::App &app, Environment &environment)
 {
-	auto *const command = app.add_subcommand("snapshot_appendstorage",
-						 "Give diff storage to a snapshot, from a file or device");
+	auto *const command = app.add_subcommand(
+		"snapshot_appendstorage", "Give diff storage to a snapshot, from a file or device");
 	const auto arguments = std::make_shared<Arguments>();
 	add_id(*command, arguments->id)->required();
 	arguments->region.add_to(*command);
 	add_json(*command, arguments->json);
-	command->footer("The sectors are overwritten. A file must stay as it is until the snapshot is "
-			"destroyed:\nno truncation, no defragmentation, no deletion.\n\n"
-			"Examples:\n"
-			"  fallocate --length 1GiB /mnt/store/diff\n"
-			"  blksnap snapshot_appendstorage --id $id --file /mnt/store/diff\n"
-			"  blksnap snapshot_appendstorage --id $id --device /dev/sdc --range 0:2097152");
+	command->footer(
+		"The sectors are overwritten. A file must stay as it is until the snapshot is "
+		"destroyed:\nno truncation, no defragmentation, no deletion.\n\n"
+		"Examples:\n"
+		"  fallocate --length 1GiB /mnt/store/diff\n"
+		"  blksnap snapshot_appendstorage --id $id --file /mnt/store/diff\n"
+		"  blksnap snapshot_appendstorage --id $id --device /dev/sdc --range 0:2097152");
 	command->callback([arguments, &environment] {
 		arguments->region.check();
 		append(environment, *arguments);

@@ -80,8 +80,9 @@ void wait(Environment &environment, const Arguments &arguments)
 	const auto snapshot = Uuid::parse(arguments.id);
 	const auto control = environment.open_control();
 	const SignalGuard signals;
-	const auto outcome = wait_event(
-		control, snapshot, std::chrono::duration<std::uint32_t, std::milli>{arguments.timeout_ms});
+	const auto outcome =
+		wait_event(control, snapshot,
+			   std::chrono::duration<std::uint32_t, std::milli>{arguments.timeout_ms});
 	const auto answer = std::visit([](const auto &some) { return answer_of(some); }, outcome);
 	(arguments.json ? print : print_lines)(environment.out, answer);
 }
@@ -94,7 +95,8 @@ void add_snapshot_waitevent(CLI::App &app, Environment &environment)
 		app.add_subcommand("snapshot_waitevent", "Wait for the next event of a snapshot");
 	const auto arguments = std::make_shared<Arguments>();
 	add_id(*command, arguments->id)->required();
-	command->add_option("-t,--timeout", arguments->timeout_ms, "How long to wait, in milliseconds")
+	command->add_option("-t,--timeout", arguments->timeout_ms,
+			    "How long to wait, in milliseconds")
 		->required();
 	add_json(*command, arguments->json);
 	command->footer("Example:\n  blksnap snapshot_waitevent --id $id --timeout 10000");

@@ -37,8 +37,7 @@ void allocate(const std::string &path, std::uint64_t bytes)
 } // namespace
 
 StorageFiles::StorageFiles(std::string directory, std::uint64_t limit_bytes)
-	: directory_{std::move(directory)}
-	, free_bytes_{limit_bytes}
+    : directory_{std::move(directory)}, free_bytes_{limit_bytes}
 {
 }
 
@@ -62,8 +61,8 @@ const StorageFile &StorageFiles::add(std::uint64_t sectors)
 	const auto free_sectors = free_bytes_ / kGrainBytes * (kGrainBytes / kSectorSizeBytes);
 	const auto wanted_sectors = std::min(sectors, free_sectors);
 	if (wanted_sectors == 0)
-		throw Error{EDQUOT, "cannot grow the storage in", directory_, "its limit is reached",
-			    "start the service with a higher --limit"};
+		throw Error{EDQUOT, "cannot grow the storage in", directory_,
+			    "its limit is reached", "start the service with a higher --limit"};
 	const auto wanted = wanted_sectors * kSectorSizeBytes;
 	const auto bytes = (wanted + kGrainBytes - 1) / kGrainBytes * kGrainBytes;
 

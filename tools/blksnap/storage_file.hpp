@@ -17,8 +17,9 @@ struct StorageFile {
 	FileExtents extents;
 };
 
-class StorageFiles final {
-    public:
+class StorageFiles final
+{
+public:
 	// @limit_bytes: of all files together
 	StorageFiles(std::string directory, std::uint64_t limit_bytes);
 
@@ -28,10 +29,11 @@ class StorageFiles final {
 	// Removes the last file, which the module did not take.
 	void discard_last();
 
-	// Removes all files. Only when the snapshot is gone: the module writes below the file system.
+	// Removes all files. Only when the snapshot is gone: the module writes below the file
+	// system.
 	void remove_all();
 
-    private:
+private:
 	std::string create_empty();
 
 	std::string directory_;

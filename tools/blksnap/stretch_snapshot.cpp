@@ -33,14 +33,14 @@ struct Arguments {
 	bool json = false;
 };
 
-class StretchService final {
-    public:
+class StretchService final
+{
+public:
 	StretchService(Environment &environment, const Arguments &arguments)
-		: environment_{environment}
-		, json_{arguments.json}
-		, snapshot_{Uuid::parse(arguments.id)}
-		, control_{environment.open_control()}
-		, files_{arguments.directory, arguments.limit_mib * kMebibyte}
+	    : environment_{environment}, json_{arguments.json}, snapshot_{Uuid::parse(
+									arguments.id)},
+	      control_{environment.open_control()}, files_{arguments.directory,
+							   arguments.limit_mib * kMebibyte}
 	{
 	}
 
@@ -54,7 +54,7 @@ class StretchService final {
 		say("Stretch snapshot service finished.", {{"event", "finished"}});
 	}
 
-    private:
+private:
 	// Return: whether the snapshot still exists.
 	bool serve_next()
 	{
@@ -76,7 +76,8 @@ class StretchService final {
 		json.update({{"event", "low_free_space"},
 			     {"requested_nr_sect", event.requested_sectors},
 			     {"file", file.path}});
-		say("Low free space: requested " + sectors + " sectors, appended " + file.path, json);
+		say("Low free space: requested " + sectors + " sectors, appended " + file.path,
+		    json);
 		if (!json_)
 			print_extents(environment_.out, file.extents.ranges);
 		environment_.out.flush();
@@ -87,8 +88,9 @@ class StretchService final {
 	void on_event(const Corrupted &event)
 	{
 		const auto device = event.original.to_string();
-		say("Corrupted: device " + device + " (" + device_name(event.original) + "), error " +
-			    std::to_string(event.error) + " (" + std::strerror(event.error) + ")",
+		say("Corrupted: device " + device + " (" + device_name(event.original) +
+			    "), error " + std::to_string(event.error) + " (" +
+			    std::strerror(event.error) + ")",
 		    {{"event", "corrupted"}, {"orig_dev_id", device}, {"err_code", event.error}});
 	}
 
@@ -101,7 +103,8 @@ class StretchService final {
 	void append(const StorageFile &file)
 	{
 		try {
-			append_storage(control_, snapshot_, file.extents.device, file.extents.ranges);
+			append_storage(control_, snapshot_, file.extents.device,
+				       file.extents.ranges);
 		} catch (...) {
 			files_.discard_last();
 			throw;
@@ -126,21 +129,23 @@ class StretchService final {
 void add_stretch_snapshot(CLI::App &app, Environment &environment)
 {
 	auto *const command = app.add_subcommand(
-		"stretch_snapshot", "Grow the storage of a snapshot on demand, until it is destroyed");
+		"stretch_snapshot",
+		"Grow the storage of a snapshot on demand, until it is destroyed");
 	const auto arguments = std::make_shared<Arguments>();
 	add_id(*command, arguments->id)->required();
 	command->add_option("-p,--path", arguments->directory, "Directory for the storage files")
 		->required()
 		->check(CLI::ExistingDirectory);
-	command->add_option("-l,--limit", arguments->limit_mib, 
+	command->add_option("-l,--limit", arguments->limit_mib,
 			    "Most of all files together, in MiB; no limit if not given")
 		->check(CLI::Range(std::uint64_t{1}, kNoLimitMib));
 	add_json(*command, arguments->json)->description("Print one JSON object per line");
-	command->footer("The directory must not lie on a device of the snapshot. The files are removed "
-			"when the\nsnapshot is gone; if the service is killed before, they stay and must "
-			"not be touched.\n\n"
-			"Example:\n"
-			"  blksnap stretch_snapshot --id $id --path /mnt/store --limit 4096 &");
+	command->footer(
+		"The directory must not lie on a device of the snapshot. The files are removed "
+		"when the\nsnapshot is gone; if the service is killed before, they stay and must "
+		"not be touched.\n\n"
+		"Example:\n"
+		"  blksnap stretch_snapshot --id $id --path /mnt/store --limit 4096 &");
 	command->callback([arguments, &environment] {
 		StretchService{environment, *arguments}.run();
 	});

@@ -78,9 +78,10 @@ void add_tracker_readcbtmap(CLI::App &app, Environment &environment)
 	add_device(*command, arguments->device)->required();
 	command->add_option("-f,--file", arguments->file, "File to write, one byte per block")
 		->required();
-	command->footer("A byte is 0 if the block has not changed in this generation, else the number "
-			"of the\nsnapshot that was current at its last change.\n\n"
-			"Example:\n  blksnap tracker_readcbtmap --device /dev/sda1 --file sda1.cbt");
+	command->footer(
+		"A byte is 0 if the block has not changed in this generation, else the number "
+		"of the\nsnapshot that was current at its last change.\n\n"
+		"Example:\n  blksnap tracker_readcbtmap --device /dev/sda1 --file sda1.cbt");
 	command->callback([arguments, &environment] {
 		const auto device = resolve_device(arguments->device);
 		write_map(CbtMap::read(environment.open_control(), device), arguments->file);
@@ -89,8 +90,9 @@ void add_tracker_readcbtmap(CLI::App &app, Environment &environment)
 
 void add_tracker_readcbtranges(CLI::App &app, Environment &environment)
 {
-	auto *const command = app.add_subcommand(
-		"tracker_readcbtranges", "Print what changed on a snapshotted device, as SECTOR:COUNT");
+	auto *const command =
+		app.add_subcommand("tracker_readcbtranges",
+				   "Print what changed on a snapshotted device, as SECTOR:COUNT");
 	const auto arguments = std::make_shared<RangesArguments>();
 	add_device(*command, arguments->device)->required();
 	command->add_option("-s,--since", arguments->since,
@@ -98,9 +100,10 @@ void add_tracker_readcbtranges(CLI::App &app, Environment &environment)
 		->required()
 		->check(CLI::Range(0, 255));
 	add_json(*command, arguments->json);
-	command->footer("The number counts only while generationId of tracker_collect stays the same: "
-			"if it\ndiffers from that of the last backup, copy the whole device.\n\n"
-			"Example:\n  blksnap tracker_readcbtranges --device /dev/sda1 --since 3");
+	command->footer(
+		"The number counts only while generationId of tracker_collect stays the same: "
+		"if it\ndiffers from that of the last backup, copy the whole device.\n\n"
+		"Example:\n  blksnap tracker_readcbtranges --device /dev/sda1 --since 3");
 	command->callback([arguments, &environment] { read_ranges(environment, *arguments); });
 }
 

@@ -41,11 +41,13 @@ void add_version(CLI::App &app, Environment &environment)
 	const auto arguments = std::make_shared<Arguments>();
 	add_json(*command, arguments->json);
 	// Accepted for the scripts that pass them; this module has nothing to add.
-	command->add_flag("-m,--modification", arguments->modification, "Print the modification, of which there is none");
+	command->add_flag("-m,--modification", arguments->modification,
+			  "Print the modification, of which there is none");
 	command->add_flag("-c,--compatibility", arguments->compatibility,
 			  "Print compatibility flags, of which there are none");
 	command->footer("Example:\n  blksnap version");
-	command->callback([arguments, &environment] { print_version(environment, arguments->json); });
+	command->callback(
+		[arguments, &environment] { print_version(environment, arguments->json); });
 }
 
 } // namespace blksnap::command

@@ -53,8 +53,8 @@ std::vector<std::uint8_t> read_blocks(const Control &control, const Device &devi
 	for (;;) {
 		const auto offset = blocks.size();
 		blocks.resize(offset + kPieceBytes);
-		const auto got = read_piece(control, device, offset,
-					    std::span{blocks}.subspan(offset));
+		const auto got =
+			read_piece(control, device, offset, std::span{blocks}.subspan(offset));
 		blocks.resize(offset + got);
 		if (got == 0)
 			return blocks;

@@ -38,10 +38,7 @@ std::string Version::to_string() const
 	       std::to_string(revision) + "." + std::to_string(build);
 }
 
-Control::Control(Ioctl ioctl)
-	: ioctl_{std::move(ioctl)}
-{
-}
+Control::Control(Ioctl ioctl) : ioctl_{std::move(ioctl)} {}
 
 Control Control::open()
 {

@@ -29,17 +29,11 @@ constexpr std::string_view kWhat = "cannot use device";
 constexpr std::string_view kImagePrefix = "/dev/blksnap-image";
 
 struct CacheDeleter {
-	void operator()(blkid_cache cache) const
-	{
-		blkid_put_cache(cache);
-	}
+	void operator()(blkid_cache cache) const { blkid_put_cache(cache); }
 };
 
 struct IteratorDeleter {
-	void operator()(blkid_dev_iterate iterator) const
-	{
-		blkid_dev_iterate_end(iterator);
-	}
+	void operator()(blkid_dev_iterate iterator) const { blkid_dev_iterate_end(iterator); }
 };
 
 using Cache = std::unique_ptr<struct blkid_struct_cache, CacheDeleter>;
@@ -47,8 +41,8 @@ using Iterator = std::unique_ptr<struct blkid_struct_dev_iterate, IteratorDelete
 
 bool is_tag(const std::string &argument)
 {
-	static constexpr std::array<std::string_view, 4> kTags{"UUID=", "LABEL=", "PARTUUID=",
-							       "PARTLABEL="};
+	static constexpr std::array<std::string_view, 4> kTags{
+		"UUID=", "LABEL=", "PARTUUID=", "PARTLABEL="};
 	for (const auto tag : kTags)
 		if (argument.starts_with(tag))
 			return true;
@@ -78,7 +72,8 @@ std::vector<std::string> devices_with_tag(const std::string &type, const std::st
 std::string path_of_tag(const std::string &argument)
 {
 	const auto equals = argument.find('=');
-	const auto names = devices_with_tag(argument.substr(0, equals), argument.substr(equals + 1));
+	const auto names =
+		devices_with_tag(argument.substr(0, equals), argument.substr(equals + 1));
 	if (names.empty())
 		throw Error{ENODEV, kWhat, argument, "no device carries it",
 			    "list the tags with blkid, as root"};
@@ -92,7 +87,8 @@ std::string path_of_tag(const std::string &argument)
 
 DeviceId device_at(const std::string &path, const std::string &argument)
 {
-	struct stat status {};
+	struct stat status {
+	};
 	if (stat(path.c_str(), &status) != 0)
 		fail(errno, kWhat, argument);
 	if (S_ISBLK(status.st_mode))

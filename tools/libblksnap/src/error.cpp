@@ -46,8 +46,7 @@ std::string_view general_remedy(int code)
 
 Error::Error(int code, std::string_view what, std::string_view subject, std::string_view why,
 	     std::string_view remedy)
-	: std::runtime_error{compose(what, subject, why, remedy)}
-	, code_{code}
+    : std::runtime_error{compose(what, subject, why, remedy)}, code_{code}
 {
 }
 
@@ -57,7 +56,8 @@ void fail(int code, std::string_view what, std::string_view subject,
 	for (const auto &failure : known)
 		if (failure.code == code)
 			throw Error{code, what, subject, failure.why, failure.remedy};
-	throw Error{code, what, subject, std::generic_category().message(code), general_remedy(code)};
+	throw Error{code, what, subject, std::generic_category().message(code),
+		    general_remedy(code)};
 }
 
 } // namespace blksnap

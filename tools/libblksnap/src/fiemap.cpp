@@ -40,16 +40,15 @@ struct MovingFilesystem {
 };
 
 constexpr std::array kMovingFilesystems{
-	MovingFilesystem{BTRFS_SUPER_MAGIC, "btrfs"},
-	MovingFilesystem{F2FS_SUPER_MAGIC, "f2fs"},
-	MovingFilesystem{NILFS_SUPER_MAGIC, "nilfs2"},
-	MovingFilesystem{0xca451a4e, "bcachefs"},
+	MovingFilesystem{BTRFS_SUPER_MAGIC, "btrfs"},  MovingFilesystem{F2FS_SUPER_MAGIC, "f2fs"},
+	MovingFilesystem{NILFS_SUPER_MAGIC, "nilfs2"}, MovingFilesystem{0xca451a4e, "bcachefs"},
 	MovingFilesystem{0x2fc12fc1, "zfs"},
 };
 
 void check_filesystem(int fd, const std::string &path, const struct stat &status)
 {
-	struct statfs filesystem {};
+	struct statfs filesystem {
+	};
 	if (fstatfs(fd, &filesystem) != 0)
 		fail(errno, kWhat, path);
 	for (const auto &moving : kMovingFilesystems)
@@ -64,15 +63,17 @@ void check_filesystem(int fd, const std::string &path, const struct stat &status
 	fsxattr attributes{};
 	const bool known = ioctl(fd, FS_IOC_FSGETXATTR, &attributes) == 0;
 	if (known && (attributes.fsx_xflags & FS_XFLAG_REALTIME))
-		throw Error{EOPNOTSUPP, kWhat, path, "it lies on the realtime device of xfs", kOther};
+		throw Error{EOPNOTSUPP, kWhat, path, "it lies on the realtime device of xfs",
+			    kOther};
 }
 
 // A fiemap with room for the extents that follow it.
-class FiemapRequest final {
-    public:
+class FiemapRequest final
+{
+public:
 	FiemapRequest(std::uint64_t start, std::uint64_t length)
-		: memory_{std::calloc(1, sizeof(fiemap) + kExtentsAtOnce * sizeof(fiemap_extent)),
-			  std::free}
+	    : memory_{std::calloc(1, sizeof(fiemap) + kExtentsAtOnce * sizeof(fiemap_extent)),
+		      std::free}
 	{
 		if (!memory_)
 			throw std::bad_alloc{};
@@ -82,17 +83,14 @@ class FiemapRequest final {
 		get()->fm_extent_count = kExtentsAtOnce;
 	}
 
-	fiemap *get() const
-	{
-		return static_cast<fiemap *>(memory_.get());
-	}
+	fiemap *get() const { return static_cast<fiemap *>(memory_.get()); }
 
 	std::span<const fiemap_extent> mapped() const
 	{
 		return {get()->fm_extents, get()->fm_mapped_extents};
 	}
 
-    private:
+private:
 	std::unique_ptr<void, void (*)(void *)> memory_;
 };
 
@@ -109,8 +107,8 @@ std::uint64_t ask_extents(int fd, const std::string &path, std::uint64_t start, 
 	if (request.mapped().empty())
 		return size;
 	for (const auto &extent : request.mapped()) {
-		extents.push_back({extent.fe_logical, extent.fe_physical, extent.fe_length,
-				   extent.fe_flags});
+		extents.push_back(
+			{extent.fe_logical, extent.fe_physical, extent.fe_length, extent.fe_flags});
 		if (extent.fe_flags & FIEMAP_EXTENT_LAST)
 			return size;
 	}
@@ -123,7 +121,8 @@ std::uint64_t ask_extents(int fd, const std::string &path, std::uint64_t start, 
 FileExtents find_file_extents(const std::string &path, ExtentUse use)
 {
 	const UniqueFd fd{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-	struct stat status {};
+	struct stat status {
+	};
 	if (!fd || fstat(fd.get(), &status) != 0)
 		fail(errno, kWhat, path);
 	if (!S_ISREG(status.st_mode))

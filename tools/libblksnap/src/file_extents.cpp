@@ -35,7 +35,8 @@ constexpr std::array kNeverRaw{
 		 "use a file in a directory without encryption"},
 	Obstacle{FIEMAP_EXTENT_ENCODED, "it is compressed or encrypted by the file system",
 		 "use a file without compression and encryption"},
-	Obstacle{FIEMAP_EXTENT_UNKNOWN, "the file system does not tell where a part lies", kAllocate},
+	Obstacle{FIEMAP_EXTENT_UNKNOWN, "the file system does not tell where a part lies",
+		 kAllocate},
 	Obstacle{FIEMAP_EXTENT_NOT_ALIGNED, "a part is not aligned to sectors",
 		 "use a file on a file system with whole blocks"},
 };
@@ -71,7 +72,8 @@ std::vector<SectorRange> ranges_of(const std::string &path, std::span<const Exte
 		check(path, extent, use);
 		if (extent.logical_bytes >= size_bytes)
 			continue;
-		const auto length = std::min(extent.length_bytes, size_bytes - extent.logical_bytes);
+		const auto length =
+			std::min(extent.length_bytes, size_bytes - extent.logical_bytes);
 		// Storage takes whole sectors only, a mark covers the last one that is begun.
 		const auto slack = use == ExtentUse::Marking ? kSectorSizeBytes - 1 : 0;
 		ranges.push_back({extent.physical_bytes / kSectorSizeBytes,

@@ -50,7 +50,8 @@ std::optional<std::vector<Image>> collect_images(const Control &control, const U
 
 	std::vector<Image> images;
 	for (const auto &info : infos)
-		images.push_back({abi::to_device(info.orig_dev_id), abi::to_device(info.image_dev_id)});
+		images.push_back(
+			{abi::to_device(info.orig_dev_id), abi::to_device(info.image_dev_id)});
 	return images;
 }
 

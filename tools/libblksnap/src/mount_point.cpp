@@ -79,7 +79,8 @@ bool spans_devices(const std::string &directory)
 
 DeviceId source_device(const Mount &mount, const std::string &argument)
 {
-	struct stat status {};
+	struct stat status {
+	};
 	if (stat(mount.source.c_str(), &status) != 0 || !S_ISBLK(status.st_mode))
 		throw Error{ENOTBLK, kWhat, argument,
 			    "the " + mount.type + " file system there lies on no block device",
@@ -106,7 +107,8 @@ std::optional<Mount> find_mount(std::istream &mountinfo, const std::string &dire
 
 DeviceId device_mounted_at(const std::string &path, const std::string &argument)
 {
-	const std::unique_ptr<char, void (*)(void *)> real{realpath(path.c_str(), nullptr), std::free};
+	const std::unique_ptr<char, void (*)(void *)> real{realpath(path.c_str(), nullptr),
+							   std::free};
 	if (!real)
 		fail(errno, kWhat, argument);
 	std::ifstream mountinfo{"/proc/self/mountinfo"};

@@ -67,9 +67,8 @@ Uuid create_snapshot(const Control &control, std::span<const Device> devices)
 	std::vector<blk_snap_dev> ids;
 	for (const auto &device : devices)
 		ids.push_back(abi::from(device.id));
-	blk_snap_snapshot_create argument{.count = static_cast<__u32>(ids.size()),
-					  .dev_id_array = ids.data(),
-					  .id = {}};
+	blk_snap_snapshot_create argument{
+		.count = static_cast<__u32>(ids.size()), .dev_id_array = ids.data(), .id = {}};
 	const int result = control.request(IOCTL_BLK_SNAP_SNAPSHOT_CREATE, &argument);
 	if (result < 0)
 		fail(-result, "cannot create a snapshot of", names_of(devices), kCreateFailures);
@@ -111,7 +110,8 @@ std::vector<Uuid> collect_snapshots(const Control &control)
 	const auto ids = abi::collect<blk_snap_uuid>(
 		[&](blk_snap_uuid *array, __u32 &count) {
 			blk_snap_snapshot_collect argument{.count = count, .ids = array};
-			const int answer = control.request(IOCTL_BLK_SNAP_SNAPSHOT_COLLECT, &argument);
+			const int answer =
+				control.request(IOCTL_BLK_SNAP_SNAPSHOT_COLLECT, &argument);
 			count = argument.count;
 			return answer;
 		},

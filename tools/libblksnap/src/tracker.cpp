@@ -48,7 +48,8 @@ std::vector<TrackerInfo> collect_trackers(const Control &control)
 	const auto infos = abi::collect<blk_snap_cbt_info>(
 		[&](blk_snap_cbt_info *array, __u32 &count) {
 			blk_snap_tracker_collect argument{.count = count, .cbt_info_array = array};
-			const int answer = control.request(IOCTL_BLK_SNAP_TRACKER_COLLECT, &argument);
+			const int answer =
+				control.request(IOCTL_BLK_SNAP_TRACKER_COLLECT, &argument);
 			count = argument.count;
 			return answer;
 		},

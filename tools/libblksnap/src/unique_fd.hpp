@@ -11,17 +11,12 @@
 namespace blksnap
 {
 
-class UniqueFd final {
-    public:
-	explicit UniqueFd(int fd) noexcept
-		: fd_{fd}
-	{
-	}
+class UniqueFd final
+{
+public:
+	explicit UniqueFd(int fd) noexcept : fd_{fd} {}
 
-	UniqueFd(UniqueFd &&other) noexcept
-		: fd_{std::exchange(other.fd_, -1)}
-	{
-	}
+	UniqueFd(UniqueFd &&other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
 
 	UniqueFd &operator=(UniqueFd &&other) noexcept
 	{
@@ -35,17 +30,11 @@ class UniqueFd final {
 			close(fd_);
 	}
 
-	int get() const noexcept
-	{
-		return fd_;
-	}
+	int get() const noexcept { return fd_; }
 
-	explicit operator bool() const noexcept
-	{
-		return fd_ >= 0;
-	}
+	explicit operator bool() const noexcept { return fd_ >= 0; }
 
-    private:
+private:
 	int fd_;
 };
 

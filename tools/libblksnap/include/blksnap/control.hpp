@@ -22,8 +22,9 @@ struct Version {
 	std::string to_string() const;
 };
 
-class Control final {
-    public:
+class Control final
+{
+public:
 	// Makes one request. Return: what ioctl() returns, or a negative errno.
 	using Ioctl = std::function<int(unsigned long request, void *argument)>;
 
@@ -36,14 +37,11 @@ class Control final {
 	explicit Control(Ioctl ioctl);
 
 	// Return: what ioctl() returns, or a negative errno.
-	int request(unsigned long number, void *argument) const
-	{
-		return ioctl_(number, argument);
-	}
+	int request(unsigned long number, void *argument) const { return ioctl_(number, argument); }
 
 	Version version() const;
 
-    private:
+private:
 	Ioctl ioctl_;
 };
 

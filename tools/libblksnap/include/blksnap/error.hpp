@@ -2,7 +2,8 @@
 //
 // Error: what could not be done, to whom, why, and what a person can do about it.
 //
-// The library throws it wherever a request fails; the C interface turns it into a number and a text.
+// The library throws it wherever a request fails; the C interface turns it into a number and a
+// text.
 #ifndef BLKSNAP_ERROR_HPP
 #define BLKSNAP_ERROR_HPP
 
@@ -21,8 +22,9 @@ struct KnownFailure {
 	std::string_view remedy;
 };
 
-class Error final : public std::runtime_error {
-    public:
+class Error final : public std::runtime_error
+{
+public:
 	// @code: positive errno
 	// @what: what could not be done, as in "cannot take snapshot"
 	// @subject: the device, file or snapshot meant; may be empty
@@ -30,12 +32,9 @@ class Error final : public std::runtime_error {
 	Error(int code, std::string_view what, std::string_view subject, std::string_view why,
 	      std::string_view remedy);
 
-	int code() const noexcept
-	{
-		return code_;
-	}
+	int code() const noexcept { return code_; }
 
-    private:
+private:
 	int code_;
 };
 

@@ -24,10 +24,7 @@ struct SectorRange {
 
 	std::string to_string() const;
 
-	std::uint64_t end_sectors() const
-	{
-		return offset_sectors + count_sectors;
-	}
+	std::uint64_t end_sectors() const { return offset_sectors + count_sectors; }
 
 	auto operator<=>(const SectorRange &) const = default;
 };

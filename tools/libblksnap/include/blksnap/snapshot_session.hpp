@@ -17,8 +17,9 @@
 namespace blksnap
 {
 
-class SnapshotSession final {
-    public:
+class SnapshotSession final
+{
+public:
 	// Called from the thread of the session; must not throw and must not end the session.
 	using OnEvent = std::function<void(const Event &)>;
 
@@ -31,16 +32,13 @@ class SnapshotSession final {
 	// Destroys the snapshot, which wakes the thread, and waits for the thread.
 	~SnapshotSession();
 
-	const Uuid &id() const
-	{
-		return id_;
-	}
+	const Uuid &id() const { return id_; }
 
 	void append_storage(const Device &storage, std::span<const SectorRange> ranges);
 	void take();
 	Image image_of(const Device &original) const;
 
-    private:
+private:
 	void watch(std::stop_token stop) const;
 
 	Control control_;

@@ -21,7 +21,7 @@ struct TrackerInfo {
 	std::uint32_t block_size_bytes = 0;
 	std::uint64_t capacity_bytes = 0;
 	std::uint32_t block_count = 0;
-	Uuid generation;		 // numbers compare only within one generation
+	Uuid generation;		  // numbers compare only within one generation
 	std::uint8_t snapshot_number = 0; // of the last snapshot taken
 };
 
