@@ -34,7 +34,8 @@ kcxx-bad := $(shell LC_ALL=C $(kcxx) -x c++ -fsyntax-only \
 kcxx-own := -std=gnu++20 -ffreestanding -fno-exceptions -fno-rtti \
 	-fno-threadsafe-statics -fno-use-cxa-atexit -fno-gnu-unique \
 	-nostdinc $(addprefix -isystem ,$(kcxx-sysdirs)) \
-	-include $(src)/src/kernel/prelude.hpp -D_GLIBCXX_ASSERTIONS -g0 $(cxxflags-y)
+	-include $(src)/src/kernel/prelude.hpp -D_GLIBCXX_ASSERTIONS -g0 \
+	-Wno-unused-const-variable $(cxxflags-y)
 
 cxx_flags = -Wp,-MMD,$(depfile) \
 	$(filter-out $(kcxx-drop) $(kcxx-bad) $(ccflags-y),$(_c_flags) $(modkern_cflags)) \

@@ -35,7 +35,9 @@ static void image_submit_bio(struct bio *bio)
 
 static char *image_devnode(struct gendisk *disk, umode_t *mode)
 {
-	*mode = 0600;
+	/* NULL when the node is removed. */
+	if (mode)
+		*mode = 0600;
 	return NULL;
 }
 

@@ -18,6 +18,7 @@ struct shim_work {
 	struct work_struct now;
 	struct delayed_work later;	/* only queues @now */
 	struct workqueue_struct *queue;
+	bool closing;			/* delays count no more */
 	enum shim_work_kind kind;
 	void *owner;
 };
@@ -37,7 +38,10 @@ static void run_now(struct work_struct *now)
 
 static void run_later(struct work_struct *later)
 {
-	shim_work_queue(container_of(to_delayed_work(later), struct shim_work, later));
+	struct shim_work *work = container_of(to_delayed_work(later), struct shim_work, later);
+
+	if (!READ_ONCE(work->closing))
+		shim_work_queue(work);
 }
 
 bool work_runs_here(void)
@@ -72,14 +76,16 @@ void shim_work_queue(struct shim_work *work)
 
 void shim_work_queue_delayed(struct shim_work *work, shim_u32 delay_ms)
 {
-	queue_delayed_work(work->queue, &work->later, msecs_to_jiffies(delay_ms));
+	if (!READ_ONCE(work->closing))
+		queue_delayed_work(work->queue, &work->later, msecs_to_jiffies(delay_ms));
 }
 
 void shim_work_destroy(struct shim_work *work)
 {
-	/* A last run may have armed the timer once more; then the timer's run is the last. */
+	WRITE_ONCE(work->closing, true);
 	cancel_delayed_work_sync(&work->later);
-	drain_workqueue(work->queue);
+	/* A run that was in the middle may still have started a delay. */
+	flush_work(&work->now);
 	cancel_delayed_work_sync(&work->later);
 	destroy_workqueue(work->queue);
 	kfree(work);
