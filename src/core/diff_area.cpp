@@ -244,6 +244,7 @@ void DiffArea::on_copy_read(Copy &head, int error)
 {
 	BioList origin;
 	CopyQueue to_store;
+	bool hurry = false;
 
 	if (error) {
 		shim_log(SHIM_LOG_ERROR, "%s: cannot read old content at sector %llu: error %d",
@@ -263,14 +264,16 @@ void DiffArea::on_copy_read(Copy &head, int error)
 			copy->in_store = true;
 			origin.splice_back(copy->origin_waiters);
 			to_store.push_back(*copy);
+			hurry |= !copy->image_waiters.empty();
 		}
+		hurry |= !state.starved.empty() || !state.image_starved.empty();
 	});
 	// If the area is closed nothing is left to do, and it may be gone already.
 	if (to_store.empty())
 		return;
 	if (!origin.empty())
 		tracker_.disk().release(origin);
-	storage_.push(to_store);
+	storage_.push(to_store, hurry);
 }
 
 // --- the end of a copy -----------------------------------------------------------------------
@@ -287,8 +290,12 @@ void DiffArea::retire(State &state, Copy &copy)
 		state.pages.give(copy.pages[i], copy.use);
 	origin.splice_back(copy.origin_waiters);
 	image.splice_back(copy.image_waiters);
+	// As many as pages came back. A woken bio may turn out to need none, so the last copy to
+	// go wakes all: nobody would come after it.
 	for (u32 i = 0; i < copy.blocks && !state.starved.empty(); i++)
 		origin.push_back(state.starved.pop_front());
+	if (state.copies.empty())
+		origin.splice_back(state.starved);
 	image.splice_back(state.image_starved);
 	free_copy(state, copy);
 	wake(origin, image);
@@ -471,7 +478,10 @@ void DiffArea::drain()
 void DiffArea::tick(u32 elapsed_ms)
 {
 	const u32 progress = progress_.load(Order::Relaxed) + storage_.progress();
-	const bool waiting = state_.with([](State &state) {
+	const bool waiting = state_.with([&](State &state) {
+		// An image write that found no memory while nothing was being copied.
+		if (!state.image_starved.empty())
+			image_->requeue(state.image_starved);
 		bool any = !state.starved.empty();
 		state.copies.for_each([&](Copy &copy) { any |= !copy.origin_waiters.empty(); });
 		return any;

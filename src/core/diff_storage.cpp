@@ -99,7 +99,7 @@ DiffStorage::Place DiffStorage::locate(u32 unit)
 
 // --- copies ----------------------------------------------------------------------------------
 
-void DiffStorage::push(CopyQueue &copies)
+void DiffStorage::push(CopyQueue &copies, bool hurry)
 {
 	bool first = false;
 	const u32 pages = state_.with([&](State &state) {
@@ -112,7 +112,7 @@ void DiffStorage::push(CopyQueue &copies)
 		}
 		return state.queued_pages;
 	});
-	if (pages >= kGatherPages)
+	if (hurry || pages >= kGatherPages)
 		shim_work_queue(work_);
 	else if (first)
 		shim_work_queue_delayed(work_, kGatherMs);

@@ -74,8 +74,9 @@ public:
 	const Vector<shim_bdev *> &devices() const { return bdevs_; }
 
 	// --- copies. Context: any ---------------------------------------------------------------
-	// Takes over buffered copies; each comes back by DiffArea::finish().
-	void push(CopyQueue &copies);
+	// Takes over buffered copies; each comes back by DiffArea::finish(). `hurry`: somebody waits
+	// for their pages or for them to be stored.
+	void push(CopyQueue &copies, bool hurry);
 	// Somebody waits: do not gather.
 	void flush() { shim_work_queue(work_); }
 	u32 progress() const { return progress_.load(Order::Relaxed); }
