@@ -110,7 +110,8 @@ Result<Uuid> Control::create_snapshot(const Vector<DeviceNumber> &numbers)
 	}
 	undo.dismiss();
 	snapshots_.push_reserved(snapshot);
-	shim_log(SHIM_LOG_INFO, "snapshot created for %u devices", numbers.size());
+	shim_log(SHIM_LOG_INFO, "snapshot %s: created for %u devices",
+		 snapshot->id().text().characters, numbers.size());
 	return snapshot->id();
 }
 
@@ -137,6 +138,11 @@ Result<void> Control::take_snapshot(const Uuid &id)
 		snapshot->set_state(result.ok() ? Snapshot::State::Taken : Snapshot::State::Created);
 	}
 	changed_.wake_all();
+	if (result.ok())
+		shim_log(SHIM_LOG_INFO, "snapshot %s: taken", id.text().characters);
+	else
+		shim_log(SHIM_LOG_ERROR, "snapshot %s: could not be taken: error %d",
+			 id.text().characters, to_int(result.error()));
 	return result;
 }
 
@@ -206,7 +212,7 @@ void Control::end_snapshot(Snapshot &snapshot)
 	snapshot.dismantle();
 	Mutex::Guard guard(lock_);
 	snapshot.release();
-	shim_log(SHIM_LOG_INFO, "snapshot destroyed");
+	shim_log(SHIM_LOG_INFO, "snapshot %s: destroyed", snapshot.id().text().characters);
 }
 
 // --- look-up ---------------------------------------------------------------------------------

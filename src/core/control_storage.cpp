@@ -34,7 +34,8 @@ Result<void> Control::append_storage(const Uuid &id, DeviceNumber number,
 	TRY(check_covered(info, ranges, params));
 	TRY(snapshot->storage().append(device.release(), info, ranges));
 	TRY(exclude_covered(info, ranges));
-	shim_log(SHIM_LOG_INFO, "%s: %u ranges appended as diff storage", info.name, ranges.size());
+	shim_log(SHIM_LOG_INFO, "snapshot %s: %u ranges of %s appended as diff storage",
+		 id.text().characters, ranges.size(), info.name);
 	return {};
 }
 

@@ -10,6 +10,10 @@ namespace blksnap
 {
 
 struct Uuid {
+	struct Text {
+		char characters[37] = {};
+	};
+
 	u8 bytes[16] = {};
 
 	// Version 4 (random), variant of RFC 4122. Context: process.
@@ -20,6 +24,22 @@ struct Uuid {
 		uuid.bytes[6] = static_cast<u8>((uuid.bytes[6] & 0x0f) | 0x40);
 		uuid.bytes[8] = static_cast<u8>((uuid.bytes[8] & 0x3f) | 0x80);
 		return uuid;
+	}
+
+	// As people and logs write it: 8-4-4-4-12 hexadecimal digits.
+	Text text() const
+	{
+		constexpr char digits[] = "0123456789abcdef";
+		Text text;
+		char *to = text.characters;
+
+		for (u32 i = 0; i < sizeof(bytes); i++) {
+			if (i == 4 || i == 6 || i == 8 || i == 10)
+				*to++ = '-';
+			*to++ = digits[bytes[i] >> 4];
+			*to++ = digits[bytes[i] & 15];
+		}
+		return text;
 	}
 
 	bool operator==(const Uuid &) const = default;
