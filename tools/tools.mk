@@ -34,7 +34,7 @@ tools_shared := $(TOOLS_BUILD)/lib/libblksnap.so
 tools_command := $(TOOLS_BUILD)/bin/blksnap
 tools_tests := $(TOOLS_OBJ)/run-tests
 
-.PHONY: tools check-tools check-tools-abi clean-tools
+.PHONY: tools check-tools check-tools-abi check-tools-examples install-tools clean-tools
 
 tools: $(tools_command) $(tools_static) $(tools_shared)
 
@@ -63,7 +63,7 @@ $(tools_command): $(tools_command_objects) $(tools_static)
 $(tools_tests): $(tools_test_objects) $(tools_tested_objects) $(tools_static)
 	$(TOOLS_CXX) $(TOOLS_CXXFLAGS) -pthread $^ -lblkid -lgtest -lgtest_main -o $@
 
-check-tools: tools check-tools-abi $(tools_tests)
+check-tools: tools check-tools-abi check-tools-examples $(tools_tests)
 	$(tools_tests) --gtest_brief=1
 
 # The headers assert themselves: compiling them is the test. A 32-bit build needs no 32-bit C
@@ -78,6 +78,38 @@ check-tools-abi:
 	$(TOOLS_CC) -x c -std=gnu11 $(tools_abi_32) $(tools_abi)
 	$(TOOLS_CC) -x c++ -std=c++20 $(tools_abi_32) $(tools_abi)
 	$(TOOLS_CC) -x c++ -std=c++20 -m32 -ffreestanding -nostdinc -DBLKSNAP_FREESTANDING $(tools_abi)
+
+# The examples link the shared library, and do all that can be done without the module: their last
+# step, with it, is the VM's.
+$(TOOLS_OBJ)/example-changes: tools/libblksnap/examples/changes.c $(tools_shared)
+	$(TOOLS_CC) -std=c11 $(tools_warnings) $(tools_cppflags) $< -L$(TOOLS_BUILD)/lib -lblksnap -o $@
+
+$(TOOLS_OBJ)/example-hold: tools/libblksnap/examples/hold.cpp $(tools_shared)
+	$(TOOLS_CXX) -std=c++20 $(tools_warnings) -pthread $(tools_cppflags) $< \
+		-L$(TOOLS_BUILD)/lib -lblksnap -o $@
+
+check-tools-examples: $(TOOLS_OBJ)/example-changes $(TOOLS_OBJ)/example-hold
+	LD_LIBRARY_PATH=$(TOOLS_BUILD)/lib $(TOOLS_OBJ)/example-changes /nonesuch 0 2>&1 | \
+		grep -q '^changes: cannot use device /nonesuch: No such file'
+	LD_LIBRARY_PATH=$(TOOLS_BUILD)/lib $(TOOLS_OBJ)/example-changes 4095:1 0 2>&1 | \
+		grep -Eq '^changes: cannot (open /dev/blksnap|read the CBT map)'
+	LD_LIBRARY_PATH=$(TOOLS_BUILD)/lib $(TOOLS_OBJ)/example-hold 4095:1 /nonesuch 2>&1 | \
+		grep -q '^hold: cannot use the sectors of file /nonesuch: No such file'
+
+PREFIX ?= /usr/local
+
+install-tools: tools
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,sbin lib/pkgconfig include/blksnap \
+		share/man/man8 share/bash-completion/completions)
+	install -m 755 $(tools_command) $(DESTDIR)$(PREFIX)/sbin/
+	install -m 644 $(tools_static) $(TOOLS_BUILD)/lib/$(TOOLS_SONAME) $(DESTDIR)$(PREFIX)/lib/
+	ln -sf $(TOOLS_SONAME) $(DESTDIR)$(PREFIX)/lib/libblksnap.so
+	install -m 644 tools/libblksnap/include/blksnap/* $(DESTDIR)$(PREFIX)/include/blksnap/
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(TOOLS_VERSION)|' \
+		tools/libblksnap/blksnap.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/blksnap.pc
+	install -m 644 tools/man/blksnap.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -m 644 tools/completions/blksnap \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/
 
 clean-tools:
 	rm -rf $(TOOLS_OBJ) $(tools_command) $(tools_static) $(tools_shared) \
