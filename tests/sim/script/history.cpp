@@ -114,6 +114,8 @@ Statistics run_history(u64 seed, const char *program)
 	{
 		History history;
 		make_plan(history.plan, world);
+		if (verbose())
+			describe_plan(history.plan);
 		scheduler.run([&history] { body(history); });
 		for (auto &snapshot : history.snapshots) {
 			statistics.takes += snapshot->images.empty() ? 0 : 1;

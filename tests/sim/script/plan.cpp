@@ -20,11 +20,14 @@ void add_origin(Plan &plan, World &w)
 	disk.max_sectors = random.one_in(2) ? 0 : static_cast<u32>(random.between(3, 64));
 	disk.resubmits_rest = random.one_in(2);
 	disk.has_fs = random.one_in(2);
-	plan.paths.push_back(&disk);
 	const u64 shape = random.below(6);
-	if (shape <= 2) {
+	// A tracker does not see writes that go to the disk below a stacked device: nobody makes
+	// them. The other way round it sees what the stacked device sends down.
+	const bool disk_is_origin = shape <= 2 || (shape >= 4 && random.one_in(2));
+	if (disk_is_origin)
 		plan.origins.push_back(&disk);
-	}
+	if (shape <= 3 || disk_is_origin)
+		plan.paths.push_back(&disk);
 	if (shape == 1 || shape == 3) {
 		const u64 middle = 8 + random.below(sectors - 16);
 		for (const auto &[start, end] :
@@ -45,18 +48,29 @@ void add_origin(Plan &plan, World &w)
 		upper.max_sectors = random.one_in(2) ? 0 : static_cast<u32>(random.between(5, 40));
 		upper.has_fs = random.one_in(2);
 		plan.paths.push_back(&upper);
-		plan.origins.push_back(&upper);
-		if (random.one_in(3))
+		if (!disk_is_origin)
+			plan.origins.push_back(&upper);
+		if (!disk_is_origin && random.one_in(3))
 			plan.origins.push_back(&disk);
 		if (shape == 4)
 			plan.linears.push_back(&upper);
 	}
 }
 
+// Raw sectors below a stacked device belong to that device: nobody stores anything there.
+bool carries_stack(const Device &disk, const World &w)
+{
+	for (const auto &device : w.devices)
+		if (device->lower == &disk && device->kind != DeviceKind::Partition)
+			return true;
+	return false;
+}
+
 void reserve_on_origin(Plan &plan, World &w)
 {
 	for (Device *origin : plan.origins) {
-		if (!plan.store_on_origin || origin->sectors < 200 || origin->lower)
+		if (!plan.store_on_origin || origin->sectors < 200 || origin->lower ||
+		    carries_stack(*origin, w))
 			continue;
 		const u64 sectors = origin->sectors / 4;
 		plan.reserved.push_back({origin, origin, origin->sectors - sectors - w.random.below(9),

@@ -69,5 +69,7 @@ struct Plan {
 };
 
 void make_plan(Plan &plan, World &world);
+// For the head of a trace.
+void describe_plan(const Plan &plan);
 
 } // namespace sim
