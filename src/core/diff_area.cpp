@@ -292,8 +292,9 @@ void DiffArea::retire(State &state, Copy &copy)
 	image.splice_back(copy.image_waiters);
 	// As many as pages came back. A woken bio may turn out to need none, so the last copy to
 	// go wakes all: nobody would come after it.
-	for (u32 i = 0; i < copy.blocks && !state.starved.empty(); i++)
-		origin.push_back(state.starved.pop_front());
+	// All of them: one that finds its blocks preserved meanwhile takes no page, and would
+	// leave the others asleep.
+	origin.splice_back(state.starved);
 	if (state.copies.empty())
 		origin.splice_back(state.starved);
 	image.splice_back(state.image_starved);
