@@ -171,8 +171,10 @@ TEST(file_extents, of_many_pieces_are_all_found)
 {
 	const RealFile file;
 	constexpr unsigned kPieces = 600; // more than one question to the file system
+	// Allocated, not written: xfs would fill the gaps after writes.
 	for (unsigned piece = 0; piece < kPieces; piece++)
-		file.write(piece * 131072ull, std::string(4096, 'x'));
+		if (fallocate(file.fd(), 0, piece * 131072ll, 4096) != 0)
+			GTEST_SKIP() << "this file system has no fallocate";
 
 	FileExtents extents;
 	try {
