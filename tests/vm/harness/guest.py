@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """One run of a guest, from power on to a verdict."""
-import os
-import signal
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -40,7 +39,7 @@ def new_log_directory(kernel: str) -> Path:
     logs = CACHE / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     for old in sorted(logs.iterdir())[:-KEPT_LOGS]:
-        subprocess.run(["rm", "-rf", old], check=False)
+        shutil.rmtree(old, ignore_errors=True)
     return Path(tempfile.mkdtemp(dir=logs, prefix=time.strftime(f"%Y%m%d-%H%M%S-{kernel}-")))
 
 
@@ -48,7 +47,7 @@ def run(machine: qemu.Machine, command: list, log: Path, share: Path | None, exp
         on_line) -> Outcome:
     """Runs a command in a guest; calls on_line for each line it prints."""
     _forget_older_run(log)
-    with _prepared(machine, command, log, share, {"mode": "job"}) as (arguments, scratch):
+    with _prepared(machine, command, log, share, {"mode": "job", "module": machine.module}) as (arguments, scratch):
         arguments += [
             "-chardev", f"socket,id=console,path=console,server=on,wait=off,logfile={log}/console.log",
             "-serial", "chardev:console", "-qmp", "unix:monitor,server=on,wait=off",
@@ -62,7 +61,7 @@ def run(machine: qemu.Machine, command: list, log: Path, share: Path | None, exp
 def shell(machine: qemu.Machine, log: Path, share: Path | None) -> int:
     """A guest whose console is this terminal."""
     _forget_older_run(log)
-    size = os.get_terminal_size() if os.isatty(1) else os.terminal_size((80, 24))
+    size = shutil.get_terminal_size()
     settings = {"mode": "shell", "rows": size.lines, "columns": size.columns}
     machine.append += " loglevel=4"
     with _prepared(machine, [], log, share, settings) as (arguments, scratch):
@@ -118,19 +117,13 @@ def _supervise(arguments, scratch, timeout, on_line) -> bool:
         try:
             for line in emulator.stdout:
                 on_line(line.decode(errors="replace").rstrip("\r\n"))
+        except BaseException:  # Interrupted: do not leave the emulator behind.
+            emulator.kill()
+            raise
         finally:
+            emulator.wait()
             alarm.cancel()
-            if emulator.poll() is None and not expired.is_set():
-                _end(emulator)
     return expired.is_set()
-
-
-def _end(emulator) -> None:
-    """The output ended: the emulator is about to, or its reader was interrupted."""
-    try:
-        emulator.wait(10)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        os.killpg(emulator.pid, signal.SIGKILL)
 
 
 def _judge(log, timed_out, timeout, seconds, expected) -> Outcome:

@@ -27,6 +27,7 @@ HARMLESS = re.compile(r"lockdep (is|has|not) |Running RCU self tests|lockdep_dep
 
 BLOCK_BEGIN = re.compile(r"\[ cut here \]")
 BLOCK_END = re.compile(r"---\[ end trace ")
+MARK = re.compile(r"vm: begin ")  # guest/run-suites says whose turn it is.
 CONTEXT_LINES = 12
 
 
@@ -50,11 +51,13 @@ def complaints(lines: list) -> list:
 
 
 def excerpt(lines: list) -> list:
-    """The complaining lines, marked, with some of what stands around them."""
+    """The complaining lines, marked, with some of what stands around them and whose turn it was."""
     marked = set(complaints(lines))
     shown = []
     last = -1
     for number in sorted(marked):
+        marks = [line for line in lines[max(last, 0):number] if MARK.search(line)]
+        shown += ["  " + line for line in marks[-1:]]
         for around in range(max(last + 1, number - 3), min(len(lines), number + CONTEXT_LINES)):
             shown.append(("> " if around in marked else "  ") + lines[around])
             last = around

@@ -33,6 +33,7 @@ class Machine:
     disks: list = field(default_factory=list)
     timeout: int = 300
     append: str = ""
+    module: str = "blksnap"  # Must be removable after the job.
     accelerator: str = "tcg"  # or kvm, or icount
 
 

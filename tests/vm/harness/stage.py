@@ -25,4 +25,12 @@ def stage_project(kernel: str, target: Path) -> None:
     for part in ("build/bin", "tests"):
         if (PROJECT / part).is_dir():
             shutil.copytree(PROJECT / part, target / part, symlinks=True,
-                            ignore=shutil.ignore_patterns("__pycache__"))
+                            ignore=shutil.ignore_patterns("__pycache__"), copy_function=_copy)
+
+
+def _copy(source: str, target: str) -> None:
+    """Copies a file, unless it vanished: an editor or a compiler may be at work in the tree."""
+    try:
+        shutil.copy2(source, target)
+    except FileNotFoundError:
+        pass

@@ -3,6 +3,7 @@
 #
 # The guest is what the other suites rely on: disks, shares, kernel, and the modules they use.
 # vm: timeout=120
+# shellcheck disable=SC2317 # The functions are called through check.
 # shellcheck source=tests/vm/tap
 . "$(dirname "$0")/../tap"
 
