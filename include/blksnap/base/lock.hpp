@@ -122,7 +122,8 @@ public:
 		auto thunk = [](void *argument) -> int {
 			return (*static_cast<std::remove_reference_t<F> *>(argument))() ? 1 : 0;
 		};
-		return shim_waitqueue_wait(&raw_, thunk, &condition, timeout_ms,
+		void *argument = const_cast<void *>(static_cast<const void *>(&condition));
+		return shim_waitqueue_wait(&raw_, thunk, argument, timeout_ms,
 					   interruptible ? 1 : 0);
 	}
 
