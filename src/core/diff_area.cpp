@@ -53,11 +53,7 @@ DiffArea::~DiffArea()
 {
 	if (work_)
 		shim_work_destroy(work_);
-	state_.with([](State &state) {
-		ASSERT(state.copies.empty());
-		while (Copy *copy = state.spares.pop_front())
-			destroy(copy);
-	});
+	state_.with([](State &state) { ASSERT(state.copies.empty()); });
 }
 
 // --- origin writes ---------------------------------------------------------------------------
@@ -68,11 +64,14 @@ DiffArea::Preserve DiffArea::preserve(bio *bio, SectorRange range)
 	const auto result = state_.with([&](State &state) {
 		if (state.closed)
 			return Preserve::Done;
-		scan = start_copies(state, range, PageUse::Origin);
+		scan = start_copies(state, range, CopyUse::Origin);
 		if (!scan.wait_for && !scan.starved)
 			return Preserve::Done;
 		shim_bio_prepare_park(bio);
-		(scan.wait_for ? scan.wait_for->origin_waiters : state.starved).push_back(bio);
+		if (scan.wait_for)
+			scan.wait_for->origin_waiters.push_back(bio);
+		else
+			state.origin_budget.wait(bio);
 		return Preserve::Parked;
 	});
 	if (scan.started)
@@ -106,13 +105,24 @@ bool DiffArea::is_preserved(SectorRange range)
 	});
 }
 
-// Walks the blocks of a write and begins a copy for each that has none. The bio waits for the
-// first that is not buffered yet, and walks again then.
-DiffArea::Scan DiffArea::start_copies(State &state, SectorRange range, PageUse use)
+// Begins a copy for each block of a write that has none. The bio waits for the first that is not
+// buffered yet, and walks again then.
+DiffArea::Scan DiffArea::start_copies(State &state, SectorRange range, CopyUse use)
+{
+	Scan scan;
+	BioList woken;
+
+	walk(state, range, use, scan);
+	if (!scan.starved)
+		budget(state, use).pass_on(woken);
+	wake(use, woken);
+	return scan;
+}
+
+void DiffArea::walk(State &state, SectorRange range, CopyUse use, Scan &scan)
 {
 	const u64 end = end_block(range);
 	u64 block = first_block(range);
-	Scan scan;
 
 	while (block < end) {
 		if (const u64 skip = excluded_blocks(state.excluded, block, end - block)) {
@@ -126,10 +136,10 @@ DiffArea::Scan DiffArea::start_copies(State &state, SectorRange range, PageUse u
 				block += run.blocks;
 				continue;
 			}
-			copy = new_copy(state, block, state.copies.gap(block, run.blocks), use);
+			copy = start_copy(state, block, state.copies.gap(block, run.blocks), use);
 			if (!copy) {
 				scan.starved = true;
-				return scan;
+				return;
 			}
 			scan.started = true;
 		}
@@ -137,47 +147,24 @@ DiffArea::Scan DiffArea::start_copies(State &state, SectorRange range, PageUse u
 			scan.wait_for = copy;
 		block = copy->end();
 	}
-	return scan;
 }
 
-// As large as the pages reach; null if there is not even one.
-Copy *DiffArea::new_copy(State &state, u64 first, u64 blocks, PageUse use)
+Copy *DiffArea::start_copy(State &state, u64 first, u64 blocks, CopyUse use)
 {
-	auto room = static_cast<u32>(min<u64>(blocks, Copy::kRegionBlocks));
-	Copy *copy = Copy::create(*this, room, false, Gfp::NoWait);
+	const auto most = static_cast<u32>(min<u64>(blocks, Copy::kRegionBlocks));
+	Copy *copy = budget(state, use).begin(*this, use, first, most);
 
-	if (!copy && use == PageUse::Origin) {
-		copy = state.spares.pop_front();
-		room = min(room, kSpareCopyBlocks);
-	}
 	if (!copy)
 		return nullptr;
-	copy->first = first;
-	copy->use = use;
-	copy->blocks = 0;
-	while (copy->blocks < room) {
-		page *page = state.pages.take(use);
-		if (!page)
-			break;
-		copy->pages[copy->blocks++] = page;
-	}
-	if (copy->blocks == 0) {
-		free_copy(state, *copy);
-		return nullptr;
-	}
-	copy->state = Copy::State::Queued;
 	state.copies.insert(*copy);
 	state.to_read.push_back(*copy);
 	live_.fetch_add(1, Order::Relaxed);
 	return copy;
 }
 
-void DiffArea::free_copy(State &state, Copy &copy)
+CopyBudget &DiffArea::budget(State &state, CopyUse use)
 {
-	if (copy.spare)
-		state.spares.push_back(copy);
-	else
-		destroy(&copy);
+	return use == CopyUse::Origin ? state.origin_budget : state.image_budget;
 }
 
 // --- own reads -------------------------------------------------------------------------------
@@ -266,13 +253,12 @@ void DiffArea::on_copy_read(Copy &head, int error)
 			to_store.push_back(*copy);
 			hurry |= !copy->image_waiters.empty();
 		}
-		hurry |= !state.starved.empty() || !state.image_starved.empty();
+		hurry |= state.origin_budget.has_waiters() || state.image_budget.has_waiters();
 	});
 	// If the area is closed nothing is left to do, and it may be gone already.
 	if (to_store.empty())
 		return;
-	if (!origin.empty())
-		tracker_.disk().release(origin);
+	wake(CopyUse::Origin, origin);
 	storage_.push(to_store, hurry);
 }
 
@@ -281,35 +267,31 @@ void DiffArea::on_copy_read(Copy &head, int error)
 // Nobody refers to it any more: its pages go back, and who waited for pages may look again.
 void DiffArea::retire(State &state, Copy &copy)
 {
+	const CopyUse use = copy.use;
+	BioList woken;
 	BioList origin;
 	BioList image;
 
 	ASSERT(copy.pins == 0);
 	state.copies.remove(copy);
-	for (u32 i = 0; i < copy.blocks; i++)
-		state.pages.give(copy.pages[i], copy.use);
 	origin.splice_back(copy.origin_waiters);
 	image.splice_back(copy.image_waiters);
-	// As many as pages came back. A woken bio may turn out to need none, so the last copy to
-	// go wakes all: nobody would come after it.
-	// All of them: one that finds its blocks preserved meanwhile takes no page, and would
-	// leave the others asleep.
-	origin.splice_back(state.starved);
-	if (state.copies.empty())
-		origin.splice_back(state.starved);
-	image.splice_back(state.image_starved);
-	free_copy(state, copy);
-	wake(origin, image);
+	budget(state, use).end(copy, woken);
+	wake(CopyUse::Origin, origin);
+	wake(CopyUse::Image, image);
+	wake(use, woken);
 	if (live_.fetch_sub(1, Order::Release) == 1)
 		drained_.wake_all();
 }
 
-void DiffArea::wake(BioList &origin, BioList &image)
+void DiffArea::wake(CopyUse use, BioList &bios)
 {
-	if (!origin.empty())
-		tracker_.disk().release(origin);
-	if (!image.empty())
-		image_->requeue(image);
+	if (bios.empty())
+		return;
+	if (use == CopyUse::Origin)
+		tracker_.disk().release(bios);
+	else
+		image_->requeue(bios);
 }
 
 Result<void> DiffArea::commit(Copy &copy, u32 from, u32 blocks, u32 unit)
@@ -403,7 +385,7 @@ DiffArea::ImageWrite DiffArea::prepare_image_write(bio *bio, SectorRange range)
 		const auto hole = state.excluded.lookup(range.first, range.count);
 		if (state.closed || hole.excluded || hole.sectors < range.count)
 			return ImageWrite::Failed;
-		scan = start_copies(state, range, PageUse::Image);
+		scan = start_copies(state, range, CopyUse::Image);
 		Copy *copy = scan.wait_for;
 		for (u64 block = first_block(range); !copy && block < end_block(range);) {
 			copy = state.copies.find(block);
@@ -411,7 +393,10 @@ DiffArea::ImageWrite DiffArea::prepare_image_write(bio *bio, SectorRange range)
 		}
 		if (!copy && !scan.starved)
 			return ImageWrite::Ready;
-		(copy ? copy->image_waiters : state.image_starved).push_back(bio);
+		if (copy)
+			copy->image_waiters.push_back(bio);
+		else
+			state.image_budget.wait(bio);
 		return ImageWrite::Parked;
 	});
 	if (scan.started)
@@ -455,9 +440,10 @@ bool DiffArea::close(int failure)
 			origin.splice_back(copy.origin_waiters);
 			image.splice_back(copy.image_waiters);
 		});
-		origin.splice_back(state.starved);
-		image.splice_back(state.image_starved);
-		wake(origin, image);
+		state.origin_budget.wake_all(origin);
+		state.image_budget.wake_all(image);
+		wake(CopyUse::Origin, origin);
+		wake(CopyUse::Image, image);
 		return true;
 	});
 	if (was_open) {
@@ -479,11 +465,8 @@ void DiffArea::drain()
 void DiffArea::tick(u32 elapsed_ms)
 {
 	const u32 progress = progress_.load(Order::Relaxed) + storage_.progress();
-	const bool waiting = state_.with([&](State &state) {
-		// An image write that found no memory while nothing was being copied.
-		if (!state.image_starved.empty())
-			image_->requeue(state.image_starved);
-		bool any = !state.starved.empty();
+	const bool waiting = state_.with([](State &state) {
+		bool any = state.origin_budget.has_waiters();
 		state.copies.for_each([&](Copy &copy) { any |= !copy.origin_waiters.empty(); });
 		return any;
 	});
@@ -518,14 +501,10 @@ Result<void> DiffArea::exclude(SectorRange range)
 Result<void> DiffArea::fill_pools()
 {
 	return state_.with_unshared([&](State &state) -> Result<void> {
-		TRY(state.pages.fill(limits_.reserve_pages, limits_.limit_pages));
-		for (u32 i = 0; i < kSpareCopies; i++) {
-			Copy *copy = Copy::create(*this, kSpareCopyBlocks, true, Gfp::Kernel);
-			if (!copy)
-				return Errno::NoMem;
-			state.spares.push_back(*copy);
-		}
-		return {};
+		TRY(state.origin_budget.fill(*this, CopyUse::Origin, limits_.reserve_pages,
+					     limits_.limit_pages));
+		return state.image_budget.fill(*this, CopyUse::Image, kImageReservePages,
+					       kImageLimitPages);
 	});
 }
 

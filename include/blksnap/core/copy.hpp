@@ -13,7 +13,6 @@
 #include <blksnap/base/memory.hpp>
 #include <blksnap/core/bio_list.hpp>
 #include <blksnap/core/io.hpp>
-#include <blksnap/core/page_pool.hpp>
 
 namespace blksnap
 {
@@ -24,6 +23,9 @@ constexpr u32 kBlockShift = 12;
 constexpr u32 kSectorsPerBlock = 1u << (kBlockShift - kSectorShift);
 static_assert(kPageBytes == 1u << kBlockShift, "a block is a page");
 
+// For whom a copy is made.
+enum class CopyUse : u8 { Origin, Image };
+
 struct Copy final : IoOwner {
 	// A copy lies within one aligned region of this many blocks: one bio can move it, and the
 	// table of copies is hashed by region.
@@ -33,8 +35,8 @@ struct Copy final : IoOwner {
 
 	DiffArea &area;
 	const u32 capacity;	  // pages there is room for
-	const bool spare;	  // from the reserve of the area
-	PageUse use = PageUse::Origin;
+	const bool spare;	  // from the reserve of its budget
+	const CopyUse use;
 	State state = State::Queued;
 	bool in_store = false;	  // the store worker or a store write refers to it
 	u32 blocks = 0;
@@ -51,16 +53,16 @@ struct Copy final : IoOwner {
 
 	u64 end() const { return first + blocks; }
 
-	static Copy *create(DiffArea &area, u32 capacity, bool spare, Gfp gfp)
+	static Copy *create(DiffArea &area, CopyUse use, u32 capacity, bool spare, Gfp gfp)
 	{
 		void *memory = shim_memory_alloc(sizeof(Copy) + capacity * sizeof(page *),
 						 static_cast<unsigned>(gfp));
-		return memory ? new (memory) Copy(area, capacity, spare) : nullptr;
+		return memory ? new (memory) Copy(area, use, capacity, spare) : nullptr;
 	}
 
 private:
-	Copy(DiffArea &owner, u32 room, bool is_spare)
-		: IoOwner(IoKind::CopyRead), area(owner), capacity(room), spare(is_spare)
+	Copy(DiffArea &owner, CopyUse user, u32 room, bool is_spare)
+		: IoOwner(IoKind::CopyRead), area(owner), capacity(room), spare(is_spare), use(user)
 	{
 	}
 };

@@ -13,6 +13,7 @@
 
 #include <blksnap/base/lock.hpp>
 #include <blksnap/core/chunk_map.hpp>
+#include <blksnap/core/copy_budget.hpp>
 #include <blksnap/core/copy_table.hpp>
 #include <blksnap/core/event_queue.hpp>
 #include <blksnap/core/excluded_ranges.hpp>
@@ -99,20 +100,18 @@ public:
 	void on_copy_read(Copy &copy, int error); // Context: any
 
 private:
-	static constexpr u32 kSpareCopies = 16;
-	static constexpr u32 kSpareCopyBlocks = 16;
+	static constexpr u32 kImageReservePages = 8;
+	static constexpr u32 kImageLimitPages = 64;
 	static constexpr int kEnded = -1; // failure_ is this, or a positive errno
 
 	struct State {
 		ChunkMap map;
 		CopyTable copies;
-		PagePool pages;
+		CopyBudget origin_budget;
+		CopyBudget image_budget;
 		ExcludedRanges excluded;
 		CopyQueue to_read;
-		CopyQueue spares;
-		BioList starved;       // origin writes that wait for a page or a copy
-		BioList image_starved; // image writes that do
-		bool closed = false;   // failed or ended: nothing new begins, nobody parks
+		bool closed = false; // failed or ended: nothing new begins, nobody parks
 	};
 	struct Scan {
 		Copy *wait_for = nullptr;
@@ -124,15 +123,16 @@ private:
 		 const Limits &limits);
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
 
-	Scan start_copies(State &state, SectorRange range, PageUse use);
-	Copy *new_copy(State &state, u64 first, u64 blocks, PageUse use);
+	Scan start_copies(State &state, SectorRange range, CopyUse use);
+	void walk(State &state, SectorRange range, CopyUse use, Scan &scan);
+	Copy *start_copy(State &state, u64 first, u64 blocks, CopyUse use);
+	static CopyBudget &budget(State &state, CopyUse use);
+	void wake(CopyUse use, BioList &bios);
 	Copy *next_read(State &state, u32 &pages);
 	void submit_read(Copy &head, u32 pages);
 	Result<void> fill_pools();
-	void free_copy(State &state, Copy &copy);
 	bool close(int failure);
 	void retire(State &state, Copy &copy);
-	void wake(BioList &origin, BioList &image);
 
 	Tracker &tracker_;
 	shim_bdev *origin_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// PagePool: the pages into which old content is copied, for one diff area.
+// PagePool: pages into which old content is copied.
 //
 // A reserve is filled when the snapshot is taken and guarantees progress; above it, pages come
 // from the allocator without waiting, up to a limit; they go back when the copy is stored, so a
@@ -12,21 +12,15 @@
 namespace blksnap
 {
 
-// Image writes must not starve the copies for origin writes: they have a small budget of their
-// own and never touch the reserve.
-enum class PageUse { Origin, Image };
-
 class PagePool
 {
 public:
-	static constexpr u32 kImagePages = 64;
-
 	PagePool() = default;
 	PagePool(const PagePool &) = delete;
 	PagePool &operator=(const PagePool &) = delete;
 	~PagePool()
 	{
-		ASSERT(in_use_ == 0 && image_in_use_ == 0);
+		ASSERT(in_use_ == 0);
 		for (page *page : reserve_)
 			shim_page_free(page);
 	}
@@ -45,10 +39,10 @@ public:
 		}
 		return {};
 	}
-	page *take(PageUse use)
+	// Whether take() may succeed; without reserve that is up to the allocator.
+	bool may_give() const { return !reserve_.empty() || in_use_ < limit_; }
+	page *take()
 	{
-		if (use == PageUse::Image)
-			return take_for_image();
 		page *page = nullptr;
 		if (!reserve_.empty()) {
 			page = reserve_.back();
@@ -60,9 +54,9 @@ public:
 			in_use_++;
 		return page;
 	}
-	void give(page *page, PageUse use)
+	void give(page *page)
 	{
-		(use == PageUse::Image ? image_in_use_ : in_use_)--;
+		in_use_--;
 		if (reserve_.size() < target_)
 			reserve_.push_reserved(page);
 		else
@@ -70,21 +64,10 @@ public:
 	}
 
 private:
-	page *take_for_image()
-	{
-		if (image_in_use_ >= kImagePages)
-			return nullptr;
-		page *page = shim_page_alloc(SHIM_GFP_NOWAIT);
-		if (page)
-			image_in_use_++;
-		return page;
-	}
-
 	Vector<page *> reserve_;
 	u32 target_ = 0;
 	u32 limit_ = 0;
 	u32 in_use_ = 0;
-	u32 image_in_use_ = 0;
 };
 
 } // namespace blksnap
