@@ -17,7 +17,7 @@ SIM_JOBS ?= 2
 SIM_CORE := $(wildcard src/core/*.cpp)
 SIM_HOST := $(wildcard tests/sim/world/*.cpp tests/sim/port/*.cpp tests/sim/oracle/*.cpp \
 	tests/sim/script/*.cpp) tests/sim/main.cpp
-SIM_FAKE := tests/sim/selftest/fake_core.cpp
+SIM_FAKE := $(wildcard tests/sim/selftest/*.cpp)
 
 SIM_COMMON := -std=gnu++20 -O2 -g -Wall -Wextra -MMD -MP -Iinclude -Iuapi
 SIM_CORE_FLAGS := $(SIM_COMMON) -ffreestanding -fno-exceptions -fno-rtti -fno-threadsafe-statics \

@@ -31,8 +31,10 @@ std::vector<blk_snap_block_range> cut_ranges(Reserved &part, u64 sectors)
 
 bool on_covered(const Reserved &part, const SnapshotModel &snapshot)
 {
+	const u64 start = part.device->bottom_start() + part.sector;
 	for (Device *origin : snapshot.origins)
-		if (origin->bottom() == part.disk)
+		if (origin->bottom() == part.disk && start < origin->bottom_start() + origin->sectors &&
+		    origin->bottom_start() < start + part.sectors)
 			return true;
 	return false;
 }
@@ -52,6 +54,8 @@ void give(Plan &plan, SnapshotModel &snapshot, Reserved &part, u64 sectors, long
 						static_cast<u32>(ranges.size()));
 	if (result != expected && plan.strict())
 		fail("ioctl", "append gives %ld instead of %ld", result, expected);
+	if (result < 0 && expected == 0)
+		world().image_may_be_lost = true; // there may be too little store now
 	if (result < 0)
 		for (std::size_t i = 0; i < ranges.size(); i++)
 			world().store_ranges[first + i].ended = true;

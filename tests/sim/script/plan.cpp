@@ -21,6 +21,8 @@ void add_origin(Plan &plan, World &w)
 	disk.resubmits_rest = random.one_in(2);
 	disk.has_fs = random.one_in(2);
 	const u64 shape = random.below(6);
+	if (shape >= 4)
+		disk.has_fs = false; // it belongs to the stacked device
 	// A tracker does not see writes that go to the disk below a stacked device: nobody makes
 	// them. The other way round it sees what the stacked device sends down.
 	const bool disk_is_origin = shape <= 2 || (shape >= 4 && random.one_in(2));
