@@ -171,9 +171,12 @@ notrace bool hook_enter(struct bio *bio)
 static struct ftrace_ops direct_ops;
 static struct ftrace_ops redirect_ops;
 
-static int set_filter(struct ftrace_ops *ops)
+/* Makes @ops anew: ftrace_free_filter() leaves pointers to what it freed. */
+static int prepare(struct ftrace_ops *ops, const char *function, ftrace_func_t callback,
+		   unsigned long flags)
 {
-	return ftrace_set_filter(ops, HOOKED_FUNCTION, strlen(HOOKED_FUNCTION), 0);
+	*ops = (struct ftrace_ops){ .func = callback, .flags = flags };
+	return ftrace_set_filter(ops, (unsigned char *)function, strlen(function), 0);
 }
 
 static void direct_remove(void)
@@ -188,14 +191,12 @@ static void stub_callback(unsigned long ip, unsigned long parent, struct ftrace_
 }
 
 /* Registering a direct call succeeds, without effect, while kernel.ftrace_enabled is 0; a
- * permanent callback is refused then. */
+ * permanent callback is refused then, on whatever function. This one is rarely called. */
 static int check_ftrace_enabled(void)
 {
-	static struct ftrace_ops probe_ops = {
-		.func = stub_callback,
-		.flags = FTRACE_OPS_FL_PERMANENT,
-	};
-	int error = set_filter(&probe_ops);
+	static struct ftrace_ops probe_ops;
+	int error = prepare(&probe_ops, "blk_mark_disk_dead", stub_callback,
+			    FTRACE_OPS_FL_PERMANENT);
 
 	if (error)
 		return error;
@@ -208,7 +209,7 @@ static int check_ftrace_enabled(void)
 
 static int direct_install(void)
 {
-	int error = set_filter(&direct_ops);
+	int error = prepare(&direct_ops, HOOKED_FUNCTION, NULL, 0);
 
 	if (error)
 		return error;
@@ -258,11 +259,9 @@ static void redirect_remove(void)
 
 static int redirect_install(void)
 {
-	int error;
+	int error = prepare(&redirect_ops, HOOKED_FUNCTION, redirect_callback,
+			    FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT);
 
-	redirect_ops.func = redirect_callback;
-	redirect_ops.flags |= FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT;
-	error = set_filter(&redirect_ops);
 	if (error)
 		return error;
 	error = register_ftrace_function(&redirect_ops);
