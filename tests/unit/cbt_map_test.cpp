@@ -568,6 +568,42 @@ TEST(cbt_map, no_mark_is_lost_while_threads_write)
 		thread.join();
 }
 
+// The narrow place: a mark between the copier's look at the write map and its store to the mirror.
+// A writer runs along with the copier over a map that is full of older marks.
+TEST(cbt_map, copy_overtaken_by_a_writer_loses_nothing)
+{
+	constexpr u32 blocks = 1 << 14, rounds = 250;
+	auto map = make_map(blocks * kBlock);
+	std::atomic<u32> round{0}, done{0};
+	std::thread writer([&] {
+		for (u32 mine = 1; mine <= rounds; mine++) {
+			while (round != mine)
+				std::this_thread::yield();
+			for (u32 i = mine % 8; i < blocks; i += 8)
+				(void)mark(*map, i * kBlock, 1);
+			done = mine;
+		}
+	});
+	ASSERT_TRUE(mark(*map, 0, blocks * kBlock));
+	take(*map); // now every byte is 1, and what the writer stores is larger
+	map->release_readable();
+	for (u32 n = 1; n <= rounds; n++) {
+		ASSERT_TRUE(map->begin_switch().ok());
+		shim_rcu_synchronize();
+		round = n;
+		map->copy();
+		while (done != n)
+			std::this_thread::yield();
+		map->commit_switch();
+		map->finish_switch();
+		const auto bytes = map->read(0, blocks).release_value();
+		for (u32 i = n % 8; i < blocks; i += 8)
+			ASSERT_EQ(bytes.data[i], n + 1) << "block " << i;
+		map->release_readable();
+	}
+	writer.join();
+}
+
 // Resizes under writers: the id changes, nothing is used after it was freed.
 TEST(cbt_map, resize_while_threads_write)
 {
