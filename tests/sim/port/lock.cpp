@@ -67,6 +67,13 @@ void acquire(Lock &lock)
 		self.next_waiter = lock.waiters;
 		lock.waiters = &self;
 		scheduler().block(lock.name);
+		// Woken by somebody else (a kill): it must not be on the list twice.
+		for (Fiber **at = &lock.waiters; *at; at = &(*at)->next_waiter) {
+			if (*at == &self) {
+				*at = self.next_waiter;
+				break;
+			}
+		}
 	}
 	lock.owner = &self;
 	self.held.push_back({&lock, lock.rank, lock.spin});
