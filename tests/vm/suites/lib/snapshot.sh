@@ -140,6 +140,19 @@ dm_reload()
 	dmsetup suspend --nolockfs --noflush "$1" && dmsetup load "$1" --table "$2" && dmsetup resume "$1"
 }
 
+# scsi_disk PARAMETER...: a disk of 64 MiB in memory; sets $disk
+scsi_disk()
+{
+	local path
+
+	modprobe scsi_debug dev_size_mb=64 delay=0 "$@" || return
+	later modprobe -r scsi_debug
+	udevadm settle
+	path=$(echo /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block/*)
+	disk=/dev/${path##*/}
+	[[ -b $disk ]]
+}
+
 # loop_device FILE: sets $loop
 loop_device()
 {

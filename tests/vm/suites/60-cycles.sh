@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Load, take, destroy, unload, again and again under fio: nothing is left, in the log or in memory.
+# An image in use keeps the module.
+# vm: own-boot disks=3 memory=1G timeout=480
+# shellcheck disable=SC2317,SC2119 # Functions are called through check, or without their argument.
+# shellcheck source=tests/vm/tap
+. "$(dirname "$0")/../tap"
+# shellcheck source=tests/vm/suites/lib/snapshot.sh
+. "$(dirname "$0")/lib/snapshot.sh"
+
+origin=/dev/vdb mounted=/dev/vdc store=/dev/vdd
+rounds=50
+tolerance_kib=6144 # What 50 rounds may add: 120 KiB a round, less than one reserve of pages.
+
+# What cannot be given back at once, in KiB: anonymous and cached pages come and go, the rest stays.
+kernel_memory()
+{
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	sleep 1
+	gawk '/^(MemFree|Cached|Buffers|AnonPages):/ { sum += $2 } END { print sum }' /proc/meminfo
+}
+
+slab_memory()
+{
+	gawk '/^SUnreclaim:/ { print $2 }' /proc/meminfo
+}
+
+vmalloc_memory()
+{
+	gawk '/^VmallocUsed:/ { print $2 }' /proc/meminfo
+}
+
+# round KIND: one life of the module. The first image is read while the writers run.
+round()
+{
+	local image
+
+	insmod "$module" hook="$1" &&
+		snapshot=$(blksnap snapshot_create --device "$origin" --device "$mounted") &&
+		append "$store" 0:$((256 * 2048)) && take || return
+	image=$(image_of "$origin")
+	dd if="$image" of=/dev/null bs=1M count=4 iflag=direct status=none &&
+		dd if=/dev/zero of="$image" bs=4k count=4 seek=8 oflag=direct status=none || return
+	# Every second one goes with a snapshot held.
+	if (($2 % 2)); then
+		destroy || return
+	fi
+	if (($2 % 3)); then
+		remove_trackers 2>/dev/null
+	fi
+	udevadm settle
+	timeout 60 rmmod blksnap
+}
+
+rounds()
+{
+	local number
+
+	for ((number = 1; number <= $2; number++)); do
+		round "$1" "$number" || { echo "round $number failed"; return 1; }
+	done
+}
+
+at_most()
+{
+	diag "$3: $1, allowed $2" >&3
+	(($1 <= $2)) || { echo "$1 is more than $2"; return 1; }
+}
+
+no_words_in_log()
+{
+	! dmesg | tail -n +"$1" | grep -iE 'warn|bug:|oops|error|leak|refus|fail'
+}
+
+exec 3>&1
+mkfs.ext4 -q $mounted
+mount_device $mounted /mnt/origin
+start_load $origin --size=64M
+load_raw=$load
+start_load /mnt/origin/file --size=32M --name=files
+load_file=$load
+sleep 2
+
+check 'two rounds to warm up' rounds auto 2
+log_lines=$(dmesg | wc -l)
+free_before=$(kernel_memory)
+slab_before=$(slab_memory)
+vmalloc_before=$(vmalloc_memory)
+check "$((rounds - 15)) rounds of load, take, destroy, rmmod" rounds auto $((rounds - 15))
+check '15 rounds with the redirecting hook' rounds ipmodify 15
+check 'fio on the raw device met no error' stop_load "$load_raw"
+check 'fio on the file system met no error' stop_load "$load_file"
+free_after=$(kernel_memory)
+check 'memory is back' at_most $((free_before - free_after)) $tolerance_kib 'KiB less free'
+check 'slab is back' at_most $(($(slab_memory) - slab_before)) $((tolerance_kib / 2)) 'KiB more slab'
+check 'vmalloc is back' at_most $(($(vmalloc_memory) - vmalloc_before)) 1024 'KiB more vmalloc'
+check 'the log has no complaint' no_words_in_log "$log_lines"
+check 'nothing is hooked' test "$(grep -c submit_bio /sys/kernel/tracing/enabled_functions)" = 0
+
+# --- an image in use -------------------------------------------------------------------------
+
+is_refused()
+{
+	local output
+
+	output=$(rmmod blksnap 2>&1) && { echo 'unloaded'; return 1; }
+	grep -qi 'in use' <<<"$output" && is_loaded
+}
+
+check 'the module loads' load_module
+check 'a snapshot' take_with_store $store $((256 * 2048)) $mounted
+image=$(image_of $mounted)
+exec 4<"$image"
+check 'an open image keeps the module' is_refused
+exec 4<&-
+check 'a mounted image' mount_device "$image" /mnt/image
+check 'keeps the module, too' is_refused
+dd if=/dev/zero of=/mnt/image/dirty bs=1M count=8 status=none
+check 'destroy under a mounted and dirty image' destroy
+refuse 'its files cannot be read any more' dd if="$image" of=/dev/null bs=4k count=1 status=none
+check 'it can be unmounted' umount /mnt/image
+check 'and the module goes' unload_module
+finish
