@@ -53,7 +53,12 @@ Result<void> Snapshot::prepare(const shim_params &params)
 	}
 	watch_ms_ = min(1000u, max(params.cow_timeout_ms / 4, 10u));
 	watch_ = shim_work_create(SHIM_WORK_WATCH, this, "watch");
-	return watch_ ? Result<void>() : Errno::NoMem;
+	if (!watch_)
+		return Errno::NoMem;
+	// From before the cut on: thawing writes to the devices, and such a write may be held up, too.
+	watching_.store(true, Order::Relaxed);
+	shim_work_queue_delayed(watch_, watch_ms_);
+	return {};
 }
 
 Result<void> Snapshot::cut(const shim_params &params)
@@ -81,8 +86,6 @@ Result<void> Snapshot::cut(const shim_params &params)
 
 Result<void> Snapshot::show()
 {
-	watching_.store(true, Order::Relaxed);
-	shim_work_queue_delayed(watch_, watch_ms_);
 	for (Member &member : members_)
 		TRY(member.image->show());
 	return {};
