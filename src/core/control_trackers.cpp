@@ -202,8 +202,11 @@ void Control::check_held(Tracker &tracker)
 		return; // gone: its reads fail by themselves
 	if (now.start_sector == tracker.info().start_sector && now.sectors >= tracker.info().sectors)
 		return;
+	// A destroy takes the area away outside of our mutex, a grace period after it is unpublished.
+	shim_rcu_read_lock();
 	if (DiffArea *area = tracker.area())
 		area->fail(Errno::NoDev);
+	shim_rcu_read_unlock();
 }
 
 // --- the change map --------------------------------------------------------------------------
