@@ -191,7 +191,8 @@ void Control::drop_dead_trackers()
 	}
 }
 
-// A device that moved or shrank under its snapshot: its blocks are not where they were.
+// A device that moved, shrank or got another medium under its snapshot: its blocks are not where
+// they were.
 void Control::check_held(Tracker &tracker)
 {
 	shim_bdev_info now;
@@ -200,7 +201,9 @@ void Control::check_held(Tracker &tracker)
 		return;
 	if (shim_device_describe(tracker.device(), &now))
 		return; // gone: its reads fail by themselves
-	if (now.start_sector == tracker.info().start_sector && now.sectors >= tracker.info().sectors)
+	const shim_bdev_info &held = tracker.info();
+	if (now.start_sector == held.start_sector && now.sectors >= held.sectors &&
+	    now.diskseq == held.diskseq)
 		return;
 	// A destroy takes the area away outside of our mutex, a grace period after it is unpublished.
 	shim_rcu_read_lock();
