@@ -6,8 +6,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <csignal>
 #include <script/history.hpp>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
@@ -148,6 +150,7 @@ void Campaign::start(Worker &worker)
 	std::fflush(nullptr);
 	worker.pid = fork();
 	if (worker.pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		work(worker);
 		std::exit(0);
 	}

@@ -117,8 +117,11 @@ bool WriteLog::in_flight_before(u64 limit, Device &device) const
 	const u32 disk = device.bottom()->id;
 	for (u64 id : pending_) {
 		const Write &write = writes_[id];
-		if (write.disk == disk && write.submitted < limit && write.request &&
-		    !write.request->parked)
+		if (write.disk != disk || write.submitted >= limit || !write.request)
+			continue;
+		// One that is parked on this very disk will be decided anew, by all that is there
+		// then. One parked further down has passed this device for good.
+		if (!write.request->parked || write.request->device->whole() != device.whole())
 			return true;
 	}
 	return false;

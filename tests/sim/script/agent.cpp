@@ -166,7 +166,7 @@ void Agent::drain_events(SnapshotModel &snapshot)
 		snapshot.on_event(event.code, event.origin, event.error);
 	}
 	const bool excused = plan_.chaos || plan_.efaults || plan_.memory_faults ||
-			     plan_.io_errors || plan_.removal;
+			     plan_.io_errors || plan_.removal || plan_.hangs;
 	for (auto &image : snapshot.images)
 		if (image->error_seen && !image->corrupted_events && !excused)
 			fail("events", "%s gives EIO, but no event said so",

@@ -29,21 +29,28 @@ std::vector<blk_snap_block_range> cut_ranges(Reserved &part, u64 sectors)
 	return ranges;
 }
 
-bool on_covered(const Reserved &part, const SnapshotModel &snapshot)
+bool on_covered(const Reserved &part, const std::vector<blk_snap_block_range> &ranges,
+		const SnapshotModel &snapshot)
 {
-	const u64 start = part.device->bottom_start() + part.sector;
-	for (Device *origin : snapshot.origins)
-		if (origin->bottom() == part.disk && start < origin->bottom_start() + origin->sectors &&
-		    origin->bottom_start() < start + part.sectors)
-			return true;
+	for (const auto &range : ranges) {
+		const u64 start = part.device->bottom_start() + range.sector_offset;
+		for (Device *origin : snapshot.origins)
+			if (origin->bottom() == part.disk &&
+			    start < origin->bottom_start() + origin->sectors &&
+			    origin->bottom_start() < start + range.sector_count)
+				return true;
+	}
 	return false;
 }
 
-void give(Plan &plan, SnapshotModel &snapshot, Reserved &part, u64 sectors, long expected)
+void give(Plan &plan, SnapshotModel &snapshot, Reserved &part, u64 sectors,
+	  StoreTime time)
 {
 	const auto ranges = cut_ranges(part, sectors);
 	if (ranges.empty())
 		return;
+	const bool refused = time == StoreTime::Late && on_covered(part, ranges, snapshot);
+	const long expected = refused ? -16 : 0;
 	const std::size_t first = world().store_ranges.size();
 	// Recorded before the call: once accepted, the core may write there at any time.
 	for (const auto &range : ranges)
@@ -74,11 +81,9 @@ void append_store(Plan &plan, SnapshotModel &snapshot, StoreTime time)
 								     : part.sectors / 4;
 		if (!dedicated && plan.agents > 1)
 			continue; // another snapshot may be taken meanwhile
-		const bool refused = time == StoreTime::Late && on_covered(part, snapshot);
-		if (time == StoreTime::Late && !refused && random.one_in(2))
+		if (time == StoreTime::Late && dedicated && random.one_in(2))
 			continue;
-		give(plan, snapshot, part, time == StoreTime::Late ? sectors / 2 : sectors,
-		     refused ? -16 : 0);
+		give(plan, snapshot, part, time == StoreTime::Late ? sectors / 2 : sectors, time);
 	}
 }
 

@@ -75,8 +75,11 @@ void reserve_on_origin(Plan &plan, World &w)
 		    carries_stack(*origin, w))
 			continue;
 		const u64 sectors = origin->sectors / 4;
-		plan.reserved.push_back({origin, origin, origin->sectors - sectors - w.random.below(9),
-					 sectors});
+		const u64 first = origin->sectors - sectors - w.random.below(9);
+		plan.reserved.push_back({origin, origin, first, sectors});
+		for (auto &device : w.devices) // a file system would write its superblock there
+			if (device->lower == origin && device->lower_start >= first)
+				device->has_fs = false;
 		return;
 	}
 }

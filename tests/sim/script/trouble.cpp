@@ -47,8 +47,9 @@ void call_nonsense()
 	};
 	const unsigned command = random.pick(kKnown);
 	const u64 bad = random.one_in(2) ? 0 : ~u64{0} - 100;
-	if (blksnap_control_ioctl(command, bad, 0) != -14)
-		fail("ioctl", "command %x with a bad pointer is not refused with EFAULT", command);
+	const long result = blksnap_control_ioctl(command, bad, 0);
+	if (result != -14 && !(result == -12 && world().memory.has_failed()))
+		fail("ioctl", "command %x with a bad pointer gives %ld", command, result);
 	scheduler().current().admin = false;
 	const long refused = blksnap_control_ioctl(command, buffer.address(), 0);
 	scheduler().current().admin = true;
