@@ -313,12 +313,16 @@ Result<void> CbtMap::renew()
 
 CbtMap::Info CbtMap::info() const
 {
+	// A take may put another map in place meanwhile and free this one.
+	shim_rcu_read_lock();
 	const Table *held = readable_.load(Order::Acquire);
 	const Table &table = held ? *held : *write_.load(Order::Acquire);
 	const Geometry &shape = table.geometry;
-	return {u32{1} << shape.shift, shape.blocks, shape.capacity_sectors * kSectorBytes,
-		held ? held->generation_id : generation_id_,
-		held ? held->number.load(Order::Relaxed) : reported_number_};
+	const Info info{u32{1} << shape.shift, shape.blocks, shape.capacity_sectors * kSectorBytes,
+			held ? held->generation_id : generation_id_,
+			held ? held->number.load(Order::Relaxed) : reported_number_};
+	shim_rcu_read_unlock();
+	return info;
 }
 
 Result<CbtMap::Bytes> CbtMap::read(u32 offset, u32 length) const
