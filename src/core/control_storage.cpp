@@ -31,6 +31,7 @@ Result<void> Control::append_storage(const Uuid &id, DeviceNumber number,
 		return Errno::Inval;
 	}
 	TRY(check_stacking(device.bdev, info.name));
+	TRY(check_given(info, ranges));
 	TRY(check_covered(info, ranges, params));
 	TRY(snapshot->storage().append(device.release(), info, ranges));
 	TRY(exclude_covered(info, ranges));
@@ -66,6 +67,24 @@ Result<void> Control::check_stores(shim_bdev *origin, const char *origin_name)
 				 "%s: a diff storage stands on it; destroy that snapshot first",
 				 origin_name);
 			return Errno::Busy;
+		}
+	}
+	return {};
+}
+
+// Two stores on the same sectors would overwrite each other's copies. Overlaps within one snapshot,
+// and ranges outside of the device, are found when they are appended.
+Result<void> Control::check_given(const shim_bdev_info &store,
+				  const Vector<DiffStorage::GivenRange> &ranges)
+{
+	for (const Ref<Snapshot> &snapshot : snapshots_) {
+		for (const auto &range : ranges) {
+			if (range.sector >= store.sectors ||
+			    range.sectors > store.sectors - range.sector)
+				continue;
+			TRY(snapshot->storage().for_each_overlap(
+				store.disk_key, store.start_sector + range.sector, range.sectors,
+				[](u64, u64) -> Result<void> { return Errno::Inval; }));
 		}
 	}
 	return {};

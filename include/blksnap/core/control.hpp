@@ -87,6 +87,8 @@ private:
 	void reclaim_disks();
 	Result<void> check_stacking(shim_bdev *store, const char *store_name);
 	Result<void> check_stores(shim_bdev *origin, const char *origin_name);
+	Result<void> check_given(const shim_bdev_info &store,
+				 const Vector<DiffStorage::GivenRange> &ranges);
 	Result<void> check_covered(const shim_bdev_info &store,
 				   const Vector<DiffStorage::GivenRange> &ranges,
 				   const shim_params &params);
