@@ -128,17 +128,16 @@ static __always_inline bool may_be_hooked(struct bio *bio)
 
 /* Waiting here would deadlock a stacked driver (bios on current->bio_list wait for our return)
  * and a work of ours (it may be the one that lets parked bios go). */
-static bool submitter_may_wait(struct bio *bio)
+static bool submitter_may_wait(void)
 {
-	return !current->bio_list && !(bio->bi_opf & REQ_NOWAIT) &&
-	       !(current->plug && current->plug->nowait) && !in_atomic() && !irqs_disabled() &&
-	       !work_runs_here();
+	return !current->bio_list && !(current->plug && current->plug->nowait) && !in_atomic() &&
+	       !irqs_disabled() && !work_runs_here();
 }
 
 /* Return: true if the core has taken the bio, which must not be touched then. */
 static noinline bool core_takes(struct bio *bio)
 {
-	bool may_wait = submitter_may_wait(bio);
+	bool nowait = bio->bi_opf & REQ_NOWAIT;
 	enum blksnap_verdict verdict = BLKSNAP_PASS;
 	void *disk;
 	int section;
@@ -150,7 +149,7 @@ static noinline bool core_takes(struct bio *bio)
 	section = verdict == BLKSNAP_TAKEN_CROWDED ? srcu_read_lock(&inside) : -1;
 	rcu_read_unlock();
 	if (verdict == BLKSNAP_TAKEN_CROWDED) {
-		blksnap_write_backpressure(disk, may_wait);
+		blksnap_write_backpressure(disk, !nowait && submitter_may_wait());
 		srcu_read_unlock(&inside, section);
 	}
 	return verdict != BLKSNAP_PASS;
