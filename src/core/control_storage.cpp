@@ -114,6 +114,7 @@ Result<void> Control::check_covered(const shim_bdev_info &store,
 				if (!params.storage_on_origin_after_take ||
 				    snapshot->state() != Snapshot::State::Taken)
 					return Errno::Busy;
+				break; // said once, not for each range
 			}
 		}
 	}
