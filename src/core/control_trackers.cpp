@@ -219,9 +219,14 @@ Result<void> Control::collect_trackers(Vector<TrackerInfo> &out)
 	Mutex::Guard guard(lock_);
 
 	drop_dead_trackers();
-	for (const Own<Tracker> &tracker : trackers_)
+	for (const Own<Tracker> &tracker : trackers_) {
+		shim_bdev_info now;
+		// One that a snapshot holds stays until that ends, though its device may be gone.
+		if (shim_device_describe(tracker->device(), &now))
+			continue;
 		TRY(out.push_back({{tracker->info().major, tracker->info().minor},
 				   tracker->cbt().info()}));
+	}
 	return {};
 }
 
