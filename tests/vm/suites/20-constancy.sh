@@ -12,6 +12,8 @@
 # shellcheck source=tests/vm/suites/lib/snapshot.sh
 . "$(dirname "$0")/lib/snapshot.sh"
 
+plan 42
+
 store=/dev/vde
 store_sectors=$(sectors_of $store)
 area_mib=48

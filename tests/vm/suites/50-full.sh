@@ -10,6 +10,8 @@
 # shellcheck source=tests/vm/suites/lib/snapshot.sh
 . "$(dirname "$0")/lib/snapshot.sh"
 
+plan 32
+
 origin=/dev/vdb other=/dev/vdc
 timeout_ms=3000
 
@@ -152,10 +154,11 @@ hanging()
 	check 'hanging: the store is released' remove_dm_device hanging
 }
 
-check 'the module loads' load_module cow_timeout_ms=$timeout_ms cow_memory_limit_kib=4096
+check 'the module loads' load_module cow_memory_limit_kib=4096
 full
 stretched
 failing
+parameter cow_timeout_ms $timeout_ms
 hanging
 check 'trackers go' remove_trackers
 check 'the module goes' unload_module

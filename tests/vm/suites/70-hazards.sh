@@ -34,7 +34,7 @@ returning_bios()
 	echo "$kib" >/sys/block/vdb/queue/max_sectors_kb || return
 	start_load "$origin" --size=64M --bs=512k --iodepth=4
 	for round in 1 2 3 4 5; do
-		if ! { create /dev/vdb /dev/vdb1 && append $store 0:$store_sectors && limited_take && destroy; }; then
+		if ! { create /dev/vdb /dev/vdb1 && append $store 0:"$store_sectors" && limited_take && destroy; }; then
 			round=failed
 			break
 		fi

@@ -8,6 +8,8 @@
 # shellcheck source=tests/vm/suites/lib/snapshot.sh
 . "$(dirname "$0")/lib/snapshot.sh"
 
+plan 140
+
 check 'the module loads' load_module
 /host/build/bin/ioctl-abuse /dev/vdb /dev/vdc >"$work/abuse"
 status=$?
