@@ -58,12 +58,8 @@ blksnap_verdict Disk::submit(bio *bio)
 
 Disk::Outcome Disk::decide(bio *bio)
 {
-	if (shim_bio_is_own(bio))
-		return Outcome::Pass;
-	// Admitted here before: a remainder of a split, or a driver's retry. The same bio on
-	// another disk (remapped in place) is decided anew there.
-	shim_bio_saved *admission = shim_bio_admission(bio);
-	if (admission && WriteRecord::from(admission).disk == this)
+	// Admitted here before: a remainder of a split, or a driver's retry.
+	if (shim_bio_is_own(bio) || is_admitted(bio))
 		return Outcome::Pass;
 
 	shim_write write;
@@ -83,6 +79,14 @@ Disk::Outcome Disk::decide(bio *bio)
 	if (outcome != Outcome::Pass)
 		give_record(*record);
 	return outcome;
+}
+
+// The same bio on another disk (remapped in place) is decided anew there.
+bool Disk::is_admitted(bio *bio) const
+{
+	shim_bio_saved *admission = shim_bio_admission(bio);
+
+	return admission && WriteRecord::from(admission).disk == this;
 }
 
 Disk::Outcome Disk::decide_tracked(bio *bio, const shim_write &write, WriteRecord &record)
@@ -278,8 +282,10 @@ void Disk::release_one(bio *bio)
 	if (outcome == Outcome::Ended)
 		return;
 	// It passes the hook again and is recognised there, unless no tracker met it: then it is
-	// decided anew, and must not make this worker wait for itself.
-	resubmitting_.store(true, Order::Relaxed);
+	// decided anew, and must not make this worker wait for itself. Not for others: they would
+	// park without limit while this worker sleeps for a request of a busy device.
+	const bool unknown = !is_admitted(bio);
+	resubmitting_.store(unknown, Order::Relaxed);
 	shim_bio_submit(bio);
 	resubmitting_.store(false, Order::Relaxed);
 }

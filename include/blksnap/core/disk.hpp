@@ -79,6 +79,7 @@ private:
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
 
 	Outcome decide(bio *bio);
+	bool is_admitted(bio *bio) const;
 	Outcome decide_tracked(bio *bio, const shim_write &write, WriteRecord &record);
 	InFlight::Slot *enter_gate(bio *bio);
 	Outcome preserve(bio *bio, const shim_write &write);
