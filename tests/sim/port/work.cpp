@@ -15,8 +15,20 @@ namespace
 
 const char *kind_name(enum shim_work_kind kind)
 {
-	static const char *const kNames[] = {"release", "copy", "store", "image-work", "sweep"};
-	return kNames[kind];
+	switch (kind) {
+	case SHIM_WORK_RELEASE:
+		return "release";
+	case SHIM_WORK_COPY:
+		return "copy";
+	case SHIM_WORK_STORE:
+		return "store";
+	case SHIM_WORK_IMAGE:
+		return "image-work";
+	case SHIM_WORK_SWEEP:
+		return "sweep";
+	default:
+		return "work";
+	}
 }
 
 void run(shim_work *work)
@@ -60,6 +72,7 @@ shim_work *shim_work_create(enum shim_work_kind kind, void *owner, const char *n
 void shim_work_queue(shim_work *work) noexcept
 {
 	check_alive(work);
+	work->delayed = false; // this run comes before
 	start(work);
 	scheduler().point();
 }
