@@ -52,12 +52,6 @@ region()
 	sum_of "$1" count=$region_mib
 }
 
-tracker_value()
-{
-	blksnap tracker_collect | gawk -F= -v device="$(device_number "$1")" -v key="$2" \
-		'/^device=/ { mine = $2 == device } mine && $1 == key { print $2 }'
-}
-
 queue()
 {
 	cat "/sys/block/${1#/dev/}/queue/$2"

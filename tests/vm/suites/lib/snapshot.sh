@@ -228,6 +228,13 @@ remove_trackers()
 	done
 }
 
+# tracker_value DEVICE KEY: what its tracker tells
+tracker_value()
+{
+	blksnap tracker_collect | gawk -F= -v device="$(device_number "$1")" -v key="$2" \
+		'/^device=/ { mine = $2 == device } mine && $1 == key { print $2 }'
+}
+
 # event [MILLISECONDS]: the next event in one line
 event()
 {
