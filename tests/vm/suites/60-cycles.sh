@@ -3,7 +3,7 @@
 #
 # Load, take, destroy, unload, again and again under fio: nothing is left, in the log or in memory.
 # An image in use keeps the module.
-# vm: own-boot disks=3 memory=1G timeout=480
+# vm: own-boot disks=3 memory=1G timeout=900
 # shellcheck disable=SC2317,SC2119 # Functions are called through check, or without their argument.
 # shellcheck source=tests/vm/tap
 . "$(dirname "$0")/../tap"
@@ -33,23 +33,22 @@ vmalloc_memory()
 	gawk '/^VmallocUsed:/ { print $2 }' /proc/meminfo
 }
 
-# round KIND: one life of the module. The first image is read while the writers run.
+# round KIND NUMBER: one life of the module. An image is read and written while the writers run.
 round()
 {
-	local image
+	local image=/dev/blksnap-image0
 
-	insmod "$module" hook="$1" &&
-		snapshot=$(blksnap snapshot_create --device "$origin" --device "$mounted") &&
-		append "$store" 0:$((256 * 2048)) && take || return
-	image=$(image_of "$origin")
-	dd if="$image" of=/dev/null bs=1M count=4 iflag=direct status=none &&
-		dd if=/dev/zero of="$image" bs=4k count=4 seek=8 oflag=direct status=none || return
-	# Every second one goes with a snapshot held.
-	if (($2 % 2)); then
+	insmod "$work/blksnap.ko" hook="$1" &&
+		snapshot=$(blksnap snapshot_create --device $origin --device $mounted) &&
+		append $store 0:$((256 * 2048)) && take || return
+	dd if=$image of=/dev/null bs=1M count=4 iflag=direct status=none &&
+		dd if=/dev/zero of=$image bs=4k count=4 seek=8 oflag=direct status=none || return
+	# Some modules go with a snapshot held, some with trackers, some with nothing.
+	if (($2 % 4)); then
 		destroy || return
 	fi
-	if (($2 % 3)); then
-		remove_trackers 2>/dev/null
+	if (($2 % 4 == 1)); then
+		remove_trackers || return
 	fi
 	udevadm settle
 	timeout 60 rmmod blksnap
@@ -76,11 +75,15 @@ no_words_in_log()
 }
 
 exec 3>&1
+# The rounds shall cycle, not load programs, and the load leave them some time.
+cp "$module" "$work/blksnap.ko"
+cp "$(type -P blksnap)" "$work/blksnap"
+PATH=$work:$PATH
 mkfs.ext4 -q $mounted
 mount_device $mounted /mnt/origin
-start_load $origin --size=64M
+start_load $origin --size=64M --rate_iops=500
 load_raw=$load
-start_load /mnt/origin/file --size=32M --name=files
+start_load /mnt/origin/file --size=32M --rate_iops=500
 load_file=$load
 sleep 2
 
