@@ -39,10 +39,10 @@ round()
 	local image=/dev/blksnap-image0
 
 	insmod "$work/blksnap.ko" hook="$1" &&
-		snapshot=$(blksnap snapshot_create --device $origin --device $mounted) &&
-		append $store 0:$((256 * 2048)) && take || return
-	dd if=$image of=/dev/null bs=1M count=4 iflag=direct status=none &&
-		dd if=/dev/zero of=$image bs=4k count=4 seek=8 oflag=direct status=none || return
+		snapshot=$(blksnap snapshot_create --device "$origin" --device "$mounted") &&
+		append "$store" 0:$((256 * 2048)) && take || return
+	dd if="$image" of=/dev/null bs=1M count=4 iflag=direct status=none &&
+		dd if=/dev/zero of="$image" bs=4k count=4 seek=8 oflag=direct status=none || return
 	# Some modules go with a snapshot held, some with trackers, some with nothing.
 	if (($2 % 4)); then
 		destroy || return
