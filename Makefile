@@ -9,12 +9,13 @@
 #   make tools                                       build/bin/blksnap
 #   make check-unit | check-sim | check-tools        the rings on this machine
 #   make check-vm [KERNELS="6.1"] [VM_SUITES=...]    the ring in virtual machines
+#   make coverage                                    what unit tests and histories execute of src/core
 #   make vm-shell                                    a guest to work in by hand
 #   make clean                                       forgets objects; `make distclean` caches too
 #
 # (When the kernel's build system reads a directory it takes Kbuild, not this file.)
 
-.PHONY: all help demo check setup setup-vm module vm-modules clean distclean
+.PHONY: all help demo check coverage setup setup-vm module vm-modules clean distclean
 all: module tools
 
 include tools/tools.mk
@@ -23,7 +24,7 @@ include tests/sim/sim.mk
 include tests/vm/vm.mk
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '2,14p'
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '2,15p'
 
 # --- set-up: Debian packages that are missing --------------------------------------------------
 
@@ -54,6 +55,22 @@ demo:
 
 check:
 	@tests/check $(KERNELS)
+
+# Branches of the assertions that cannot be taken, and of compiler-made code, are left out.
+COVERAGE_HISTORIES ?= 3000
+coverage:
+	tests/setup.sh coverage
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(MAKE) --no-print-directory UNIT_OUT=build/coverage/unit build/coverage/unit/cov/unit
+	$(MAKE) --no-print-directory SIM_OUT=build/coverage/sim SIM_EXTRA_FLAGS="-O0 --coverage" \
+		SIM_LINK_FLAGS=--coverage sim
+	build/coverage/unit/cov/unit --gtest_brief=1
+	build/coverage/sim/sim --histories $(COVERAGE_HISTORIES) --first-seed 1 --jobs 1
+	gcovr --root . --object-directory build/coverage --filter src/core/ \
+		--exclude-throw-branches --exclude-unreachable-branches \
+		--exclude-lines-by-pattern '\s*ASSERT\(.*' \
+		--print-summary --txt build/coverage/report.txt --html-details build/coverage/report.html
+	@cat build/coverage/report.txt
 
 clean: clean-tools
 	rm -rf build/module build/unit build/sim build/check

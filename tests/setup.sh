@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Install the Debian packages that building and testing need: setup.sh [build|lint|vm|all]
+# Install the Debian packages that building and testing need: setup.sh [build|lint|vm|coverage|all]
 #
 #   build  compile the module, the tools and the tests
 #   lint   compilers and checkers of the static checks
+#   coverage  measure what tests execute
 #   vm     make and run the virtual machines of tests/vm
 #
 # For a fresh Debian 12 as root. It is quick when nothing is missing: apt is not even called then.
@@ -84,6 +85,9 @@ install_qemu()
 }
 
 case ${1:-all} in
+coverage)
+	install_missing gcovr
+	;;
 build)
 	install_missing "${build_packages[@]}"
 	;;
@@ -99,7 +103,7 @@ all)
 	install_qemu
 	;;
 *)
-	echo "usage: $0 [build|lint|vm|all]" >&2
+	echo "usage: $0 [build|lint|vm|coverage|all]" >&2
 	exit 2
 	;;
 esac

@@ -30,11 +30,8 @@ Control::~Control()
 	if (sweep_)
 		shim_work_destroy(sweep_);
 	// No ioctl runs any more: nothing can be Taking, and the mutex is for the asserts of others.
-	while (!snapshots_.empty()) {
-		Ref<Snapshot> snapshot = snapshots_.back();
-		snapshots_.remove(snapshots_.size() - 1);
-		end_snapshot(*snapshot);
-	}
+	while (!snapshots_.empty())
+		end_snapshot(Ref<Snapshot>(snapshots_.back()));
 	{
 		Mutex::Guard guard(lock_);
 		while (!trackers_.empty())
@@ -64,7 +61,7 @@ void Control::run_sweep()
 Snapshot *Control::find_snapshot(const Uuid &id)
 {
 	for (const Ref<Snapshot> &snapshot : snapshots_)
-		if (snapshot->id() == id)
+		if (snapshot->known() && snapshot->id() == id)
 			return snapshot.get();
 	return nullptr;
 }
@@ -87,17 +84,9 @@ Result<Uuid> Control::create_snapshot(const Vector<DeviceNumber> &numbers)
 	Vector<Tracker *> fresh;
 	TRY(fresh.reserve(numbers.size()));
 
-	Mutex::Guard guard(lock_);
-	Defer undo([&] {
-		snapshot->release();
-		for (Tracker *tracker : fresh)
-			detach(*tracker);
-	});
-	TRY(snapshots_.reserve(snapshots_.size() + 1));
-	for (const DeviceNumber &number : numbers)
-		TRY(hold(*snapshot, number, fresh));
+	TRY(hold_all(*snapshot, numbers, fresh));
 	// Writes from before the trackers existed are counted nowhere: let them end, or a take
-	// that follows at once would miss them.
+	// that follows at once would miss them. This can last; the snapshot holds what it needs.
 	for (Snapshot::Member &member : snapshot->members()) {
 		bool is_fresh = false;
 		for (Tracker *tracker : fresh)
@@ -108,11 +97,30 @@ Result<Uuid> Control::create_snapshot(const Vector<DeviceNumber> &numbers)
 				 "may show them late",
 				 member.tracker->info().name);
 	}
-	undo.dismiss();
-	snapshots_.push_reserved(snapshot);
+	Mutex::Guard guard(lock_);
+	snapshot->set_state(Snapshot::State::Created);
 	shim_log(SHIM_LOG_INFO, "snapshot %s: created for %u devices",
 		 snapshot->id().text().characters, numbers.size());
 	return snapshot->id();
+}
+
+Result<void> Control::hold_all(Snapshot &snapshot, const Vector<DeviceNumber> &numbers,
+			       Vector<Tracker *> &fresh)
+{
+	Mutex::Guard guard(lock_);
+	Defer undo([&] {
+		snapshot.release();
+		snapshot.close();
+		for (Tracker *tracker : fresh)
+			detach(*tracker);
+	});
+
+	TRY(snapshots_.reserve(snapshots_.size() + 1));
+	for (const DeviceNumber &number : numbers)
+		TRY(hold(snapshot, number, fresh));
+	undo.dismiss();
+	snapshots_.push_reserved(Ref<Snapshot>(snapshot));
+	return {};
 }
 
 // --- take ------------------------------------------------------------------------------------
@@ -190,29 +198,35 @@ Result<void> Control::destroy_snapshot(const Uuid &id)
 				return Errno::NoDev;
 			snapshot = Ref<Snapshot>(*found);
 			if (!found->taking()) {
-				for (u32 i = 0; i < snapshots_.size(); i++)
-					if (snapshots_[i].get() == found) {
-						snapshots_.remove(i);
-						break;
-					}
+				// Its stores are still written to: it stays where stores are looked for.
+				found->set_state(Snapshot::State::Ending);
 				break;
 			}
 		}
 		// A take is under way and has its limits; it ends one way or the other.
 		changed_.wait([&] { return !snapshot->taking(); }, 0, false);
 	}
-	end_snapshot(*snapshot);
+	end_snapshot(std::move(snapshot));
 	return {};
 }
 
-// It is in no registry any more: nobody else begins anything with it.
-void Control::end_snapshot(Snapshot &snapshot)
+// Nobody else begins anything with it.
+void Control::end_snapshot(Ref<Snapshot> snapshot)
 {
-	snapshot.events().close();
-	snapshot.dismantle();
-	Mutex::Guard guard(lock_);
-	snapshot.release();
-	shim_log(SHIM_LOG_INFO, "snapshot %s: destroyed", snapshot.id().text().characters);
+	snapshot->events().close();
+	snapshot->dismantle();
+	{
+		Mutex::Guard guard(lock_);
+		snapshot->release();
+		for (u32 i = 0; i < snapshots_.size(); i++) {
+			if (snapshots_[i].get() == snapshot.get()) {
+				snapshots_.remove(i);
+				break;
+			}
+		}
+		shim_log(SHIM_LOG_INFO, "snapshot %s: destroyed", snapshot->id().text().characters);
+	}
+	snapshot->close();
 }
 
 // --- look-up ---------------------------------------------------------------------------------
@@ -222,7 +236,8 @@ Result<void> Control::collect_snapshots(Vector<Uuid> &out)
 	Mutex::Guard guard(lock_);
 
 	for (const Ref<Snapshot> &snapshot : snapshots_)
-		TRY(out.push_back(snapshot->id()));
+		if (snapshot->known())
+			TRY(out.push_back(snapshot->id()));
 	return {};
 }
 

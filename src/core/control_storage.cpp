@@ -33,8 +33,10 @@ Result<void> Control::append_storage(const Uuid &id, DeviceNumber number,
 	TRY(check_stacking(device.bdev, info.name));
 	TRY(check_given(info, ranges));
 	TRY(check_covered(info, ranges, params));
-	TRY(snapshot->storage().append(device.release(), info, ranges));
+	auto portion = TRY(snapshot->storage().prepare(info, ranges));
+	// Before the store can write there: a read in flight looks again when it completes.
 	TRY(exclude_covered(info, ranges));
+	snapshot->storage().append(portion, device.release());
 	shim_log(SHIM_LOG_INFO, "snapshot %s: %u ranges of %s appended as diff storage",
 		 id.text().characters, ranges.size(), info.name);
 	return {};
@@ -121,25 +123,24 @@ Result<void> Control::check_covered(const shim_bdev_info &store,
 	return {};
 }
 
-// Accepted all the same, by parameter: those sectors of the image read as zeroes from now on.
+// Accepted all the same, by parameter: those sectors of the images read as zeroes from now on.
 Result<void> Control::exclude_covered(const shim_bdev_info &store,
 				      const Vector<DiffStorage::GivenRange> &ranges)
 {
 	for (const Ref<Snapshot> &snapshot : snapshots_) {
-		if (!snapshot->covering)
+		if (snapshot->state() != Snapshot::State::Taken)
 			continue;
 		for (Snapshot::Member &member : snapshot->members()) {
 			if (member.tracker->info().disk_key != store.disk_key)
 				continue;
+			Vector<SectorRange> parts;
 			for (const auto &range : ranges) {
 				const auto part = member.tracker->covered(
 					store.start_sector + range.sector, range.sectors);
-				if (part.empty())
-					continue;
-				const auto result = member.area->exclude(part);
-				if (!result.ok())
-					member.area->fail(result.error());
+				if (!part.empty())
+					TRY(parts.push_back(part));
 			}
+			TRY(member.area->exclude(parts));
 		}
 	}
 	return {};
@@ -152,13 +153,14 @@ Result<void> Control::exclude_stores(Snapshot &snapshot)
 
 	for (Snapshot::Member &member : snapshot.members()) {
 		const shim_bdev_info &info = member.tracker->info();
+		Vector<SectorRange> parts;
 		for (const Ref<Snapshot> &other : snapshots_)
 			TRY(other->storage().for_each_overlap(
 				info.disk_key, info.start_sector, info.sectors,
 				[&](u64 sector, u64 sectors) {
-					return member.area->exclude(
-						{sector - info.start_sector, sectors});
+					return parts.push_back({sector - info.start_sector, sectors});
 				}));
+		TRY(member.area->exclude(parts));
 	}
 	snapshot.covering = true;
 	return {};

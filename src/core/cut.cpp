@@ -88,7 +88,7 @@ Result<void> Cut::close_gates()
 		for (; closed_ < end; closed_++)
 			disks_[closed_]->close_gate();
 		for (u32 i = first; i < end; i++) {
-			if (disks_[i]->wait_idle(params_.drain_timeout_ms).ok())
+			if (disks_[i]->wait_idle(drain_ms_left()).ok())
 				continue;
 			shim_log(SHIM_LOG_ERROR,
 				 "%s: writes in flight did not end within %u ms; nothing was taken",
@@ -97,6 +97,14 @@ Result<void> Cut::close_gates()
 		}
 	}
 	return {};
+}
+
+// One limit for all disks together, for the gates of all are held.
+u32 Cut::drain_ms_left() const
+{
+	const u64 spent_ms = (shim_clock_ns() - closed_since_ns_) / 1000000;
+	return spent_ms < params_.drain_timeout_ms ?
+		       params_.drain_timeout_ms - static_cast<u32>(spent_ms) : 1;
 }
 
 void Cut::switch_over()

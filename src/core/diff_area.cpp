@@ -123,8 +123,10 @@ void DiffArea::walk(State &state, SectorRange range, CopyUse use, Scan &scan)
 {
 	const u64 end = end_block(range);
 	u64 block = first_block(range);
+	u64 begun = 0;
 
-	while (block < end) {
+	// A long write waits for the copies begun so far and begins more when it walks again.
+	while (block < end && begun < kWalkBlocks) {
 		if (const u64 skip = excluded_blocks(state.excluded, block, end - block)) {
 			block += skip;
 			continue;
@@ -142,6 +144,7 @@ void DiffArea::walk(State &state, SectorRange range, CopyUse use, Scan &scan)
 				return;
 			}
 			scan.started = true;
+			begun += copy->blocks;
 		}
 		if (copy->state != Copy::State::Buffered && !scan.wait_for)
 			scan.wait_for = copy;
@@ -173,14 +176,20 @@ void DiffArea::run_copy()
 {
 	for (;;) {
 		u32 pages = 0;
+		bool more = false;
 		Copy *head = state_.with([&](State &state) {
-			while (state.closed && !state.to_read.empty())
-				retire(state, *state.to_read.pop_front());
-			return next_read(state, pages);
+			if (!state.closed)
+				return next_read(state, pages);
+			Copy *dropped = state.to_read.pop_front();
+			if (dropped)
+				retire(state, *dropped);
+			more = dropped;
+			return static_cast<Copy *>(nullptr);
 		});
-		if (!head)
+		if (head)
+			submit_read(*head, pages);
+		else if (!more)
 			return;
-		submit_read(*head, pages);
 	}
 }
 
@@ -361,7 +370,11 @@ bool DiffArea::is_still_at_origin(SectorRange range)
 {
 	return state_.with([&](State &state) {
 		const u64 end = end_block(range);
+		const auto hole = state.excluded.lookup(range.first, range.count);
 
+		// A store was put there meanwhile.
+		if (hole.excluded || hole.sectors < range.count)
+			return false;
 		for (u64 block = first_block(range); block < end;) {
 			if (Copy *copy = state.copies.find(block)) {
 				if (copy->state == Copy::State::Buffered)
@@ -483,18 +496,13 @@ void DiffArea::tick(u32 elapsed_ms)
 	fail(Errno::TimedOut);
 }
 
-Result<void> DiffArea::exclude(SectorRange range)
+Result<void> DiffArea::exclude(const Vector<SectorRange> &ranges)
 {
-	// Rare, and the list is short: it is built anew outside of the lock.
-	ExcludedRanges grown;
-	u32 count = state_.with([](State &state) { return state.excluded.size(); });
-
-	TRY(grown.reserve(count + 1));
-	state_.with([&](State &state) {
-		grown.copy_from(state.excluded);
-		grown.push_reserved(range);
-		state.excluded.swap(grown);
-	});
+	if (ranges.empty())
+		return {};
+	auto joined = TRY(state_.with_unshared(
+		[&](State &state) { return ExcludedRanges::join(state.excluded, ranges); }));
+	state_.with([&](State &state) { state.excluded.swap(joined); });
 	return {};
 }
 

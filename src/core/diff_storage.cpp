@@ -36,15 +36,11 @@ DiffStorage::~DiffStorage()
 
 // --- space -----------------------------------------------------------------------------------
 
-Result<void> DiffStorage::append(shim_bdev *bdev, const shim_bdev_info &info,
-				 const Vector<GivenRange> &given)
+Result<DiffStorage::Portion> DiffStorage::prepare(const shim_bdev_info &info,
+						  const Vector<GivenRange> &given)
 {
-	Defer close([&] { shim_bdev_close(bdev); });
 	Vector<shim_bdev *> bdevs;
 	TRY(bdevs.reserve(bdevs_.size() + 1));
-	for (shim_bdev *known : bdevs_)
-		bdevs.push_reserved(known);
-	bdevs.push_reserved(bdev);
 
 	const StorageRanges::Device device{
 		.index = bdevs_.size(),
@@ -60,8 +56,15 @@ Result<void> DiffStorage::append(shim_bdev *bdev, const shim_bdev_info &info,
 	for (const GivenRange &range : given)
 		TRY(batch.add(device, range.sector, range.sectors));
 	TRY(batch.seal());
+	return Portion{std::move(batch), std::move(bdevs)};
+}
 
-	close.dismiss();
+void DiffStorage::append(Portion &portion, shim_bdev *bdev)
+{
+	auto &[batch, bdevs] = portion;
+	for (shim_bdev *known : bdevs_)
+		bdevs.push_reserved(known);
+	bdevs.push_reserved(bdev);
 	const u32 added = batch.added_units();
 	const u32 total = state_.with([&](State &state) {
 		bdevs_.swap(bdevs);
@@ -73,7 +76,6 @@ Result<void> DiffStorage::append(shim_bdev *bdev, const shim_bdev_info &info,
 		return state.ranges.total_units();
 	});
 	total_units_.store(total, Order::Relaxed);
-	return {};
 }
 
 void DiffStorage::ask_for_space()

@@ -99,7 +99,7 @@ void Image::serve(bio *bio)
 	else if (request.op == SHIM_IMAGE_WRITE)
 		serve_write(bio, range);
 	else
-		start(bio, range);
+		start(bio, range, false);
 }
 
 void Image::serve_write(bio *bio, SectorRange range)
@@ -115,12 +115,12 @@ void Image::serve_write(bio *bio, SectorRange range)
 	}
 	// A backup taken from this image differs from the device there.
 	area_.tracker().cbt().mark_both(range.first, range.count);
-	start(bio, range);
+	start(bio, range, true);
 }
 
-void Image::start(bio *bio, SectorRange range)
+void Image::start(bio *bio, SectorRange range, bool is_write)
 {
-	auto request = try_new<ImageRequest>(Gfp::NoIo, *this, bio);
+	auto request = try_new<ImageRequest>(Gfp::NoIo, *this, bio, is_write);
 
 	if (!request.ok()) {
 		end(bio, to_int(request.error()));
@@ -151,9 +151,12 @@ u32 Image::cut_one(ImageRequest &request, SectorRange range, u32 offset_sectors)
 
 	switch (source.kind) {
 	case DiffArea::Source::Kind::Zero:
-		shim_bio_fill_zero(request.request, offset_bytes, bytes);
+		// A write goes nowhere if a store was put there after it was prepared.
+		if (!request.is_write)
+			shim_bio_fill_zero(request.request, offset_bytes, bytes);
 		return source.sectors;
 	case DiffArea::Source::Kind::Memory:
+		ASSERT(!request.is_write); // all its blocks are stored
 		shim_bio_fill(request.request, offset_bytes, source.memory,
 			      source.page_offset_bytes, bytes);
 		area_.unpin(*source.copy);

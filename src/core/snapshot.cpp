@@ -32,8 +32,13 @@ void Snapshot::release()
 	for (Member &member : members_) {
 		member.tracker->cbt().release_readable();
 		member.tracker->holder = nullptr;
-		shim_bdev_close(member.bdev);
 	}
+}
+
+void Snapshot::close()
+{
+	for (Member &member : members_)
+		shim_bdev_close(member.bdev);
 	members_.clear();
 }
 

@@ -5,6 +5,7 @@
 // Two tables of the same ranges: in order of appending, where units are found, and by place on
 // their disks, where overlaps are found. Both are searched by halves.
 #include <blksnap/core/storage_ranges.hpp>
+#include <blksnap/base/sort.hpp>
 
 namespace blksnap
 {
@@ -21,32 +22,10 @@ bool lies_before(const Range &a, const Range &b)
 	return a.absolute_sector < b.absolute_sector;
 }
 
-// Lets the item at `root` sink to its place in the heap of the first `count` items.
-void sift_down(const Vector<Range> &ranges, Vector<u32> &heap, u32 root, u32 count)
-{
-	for (;;) {
-		u64 child = u64{root} * 2 + 1;
-		if (child >= count)
-			return;
-		if (child + 1 < count &&
-		    lies_before(ranges[heap[child]], ranges[heap[child + 1]]))
-			child++;
-		if (!lies_before(ranges[heap[root]], ranges[heap[child]]))
-			return;
-		std::swap(heap[root], heap[child]);
-		root = child;
-	}
-}
-
-// Heap sort: in place, no recursion, and no input that makes it slow.
 void sort_by_place(const Vector<Range> &ranges, Vector<u32> &order)
 {
-	for (u32 root = order.size() / 2; root > 0; root--)
-		sift_down(ranges, order, root - 1, order.size());
-	for (u32 last = order.size(); last > 1; last--) {
-		std::swap(order[0], order[last - 1]);
-		sift_down(ranges, order, 0, last - 1);
-	}
+	heap_sort(order.begin(), order.size(),
+		  [&](u32 a, u32 b) { return lies_before(ranges[a], ranges[b]); });
 }
 
 // Trims inwards to whole units that whole blocks of the device hold.

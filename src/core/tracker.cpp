@@ -37,8 +37,7 @@ SectorRange Tracker::covered(u64 disk_sector, u64 sectors) const
 
 void Tracker::mark(SectorRange range)
 {
-	// A range outside of the map means that the device grew: the map turns damaged by itself
-	// and its next generation begins at the next take.
+	// covered() keeps within the size that the map was made for; growth is met by refresh().
 	(void)cbt_->mark(range.first, range.count);
 }
 

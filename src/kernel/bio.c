@@ -81,8 +81,10 @@ void shim_bio_describe_write(struct bio *bio, struct shim_write *write)
 		bdev = bdev_whole(bdev);
 		start = 0;
 	}
-	write->sector = start + bio->bi_iter.bi_sector;
+	/* Not checked yet by the block layer: a sector far outside must not wrap into the device. */
 	write->end_sector = start + bdev_nr_sectors(bdev);
+	write->sector = bio->bi_iter.bi_sector < bdev_nr_sectors(bdev) ?
+				start + bio->bi_iter.bi_sector : write->end_sector;
 	write->sectors = bio_sectors(bio);
 	write->kind = write_kind(bio);
 	write->supported = write_supported(bio);

@@ -47,7 +47,7 @@ static struct workqueue_struct *helpers;
 
 int freezer_create_queue(void)
 {
-	helpers = alloc_workqueue("blksnap-freeze", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	helpers = alloc_workqueue("blksnap-freeze", WQ_UNBOUND, 0);
 	return helpers ? 0 : -ENOMEM;
 }
 

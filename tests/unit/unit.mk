@@ -22,6 +22,7 @@ UNIT_LIBS := -lgtest_main -lgtest -lpthread
 unit_flags_asan := -fsanitize=address,undefined -fno-sanitize-recover=all
 unit_flags_tsan := -fsanitize=thread
 unit_flags_plain := -O2
+unit_flags_cov := -O0 --coverage
 
 unit_objects = $(patsubst %,$(UNIT_OUT)/$(1)/core/%.o,$(UNIT_CORE)) $(patsubst %,$(UNIT_OUT)/$(1)/%.o,$(2))
 
@@ -42,6 +43,7 @@ endef
 
 $(eval $(call unit_flavour,asan,unit,$(UNIT_TESTS),$(UNIT_LIBS)))
 $(eval $(call unit_flavour,tsan,unit,$(UNIT_THREADED),$(UNIT_LIBS)))
+$(eval $(call unit_flavour,cov,unit,$(UNIT_TESTS),$(UNIT_LIBS)))
 $(eval $(call unit_flavour,plain,bench,fake_port $(UNIT_BENCHES),-lpthread))
 
 .PHONY: unit check-unit check-tsan bench-unit

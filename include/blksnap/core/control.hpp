@@ -3,8 +3,8 @@
 // Control: all trackers, disks and snapshots, and what users may do with them.
 //
 // One mutex guards the registries and the states of snapshots. Work that can take long (freezing,
-// draining, waiting for events, copying to users) is done without it; a snapshot that is Taking is
-// kept by its state, one that ends is in no registry. Only one take runs at a time: two could wait for each other's gates.
+// draining, waiting for events, copying to users) is done without it; a snapshot that is
+// Creating, Taking or Ending is kept by its state. Only one take runs at a time: two could wait for each other's gates.
 #pragma once
 
 #include <blksnap/core/snapshot.hpp>
@@ -79,6 +79,8 @@ private:
 	Tracker *find_tracker(DeviceNumber number);
 	Snapshot *find_snapshot(const Uuid &id);
 	Tracker *find_tracker_of(DeviceNumber origin_or_image);
+	Result<void> hold_all(Snapshot &snapshot, const Vector<DeviceNumber> &numbers,
+			      Vector<Tracker *> &fresh);
 	Result<void> hold(Snapshot &snapshot, DeviceNumber number, Vector<Tracker *> &fresh);
 	Result<Tracker *> attach(OpenDevice &device);
 	Result<Disk *> hooked_disk(OpenDevice &device);
@@ -97,7 +99,7 @@ private:
 	Result<Ref<Snapshot>> begin_take(const Uuid &id);
 	Result<void> exclude_stores(Snapshot &snapshot);
 	Result<void> take(Snapshot &snapshot);
-	void end_snapshot(Snapshot &snapshot);
+	void end_snapshot(Ref<Snapshot> snapshot);
 	void drop_dead_trackers();
 	void check_held(Tracker &tracker);
 

@@ -41,6 +41,7 @@ private:
 	void switch_over();
 	void open_gates();
 	u32 level_end(u32 first) const;
+	u32 drain_ms_left() const;
 
 	Vector<Snapshot::Member> &members_;
 	const shim_params &params_;

@@ -85,8 +85,9 @@ public:
 	void drain();
 	// The watchdog: parked bios and no progress since the last call. Context: process.
 	void tick(u32 elapsed_ms);
-	// New store ranges on this device: its image shows zeroes there. Context: process.
-	Result<void> exclude(SectorRange range);
+	// Store ranges on this device: its image shows zeroes there. Calls are serialised by the
+	// caller. Context: process.
+	Result<void> exclude(const Vector<SectorRange> &ranges);
 
 	// --- for the storage. Context: process (commit), any (the others) ---------------------
 	// Blocks [from, from + blocks) of the copy will stand at `unit` of the store.
@@ -102,6 +103,8 @@ public:
 private:
 	static constexpr u32 kImageReservePages = 8;
 	static constexpr u32 kImageLimitPages = 64;
+	// How far one walk begins copies: it runs with interrupts off.
+	static constexpr u64 kWalkBlocks = 512;
 	static constexpr int kEnded = -1; // failure_ is this, or a positive errno
 
 	struct State {

@@ -55,6 +55,11 @@ public:
 		u64 sector;
 		u64 sectors;
 	};
+	// What is about to be appended.
+	struct Portion {
+		StorageRanges::Batch batch;
+		Vector<shim_bdev *> bdevs; // room for one more
+	};
 
 	// `portion_sectors`: what is asked for when space runs low. Context: process.
 	static Result<Own<DiffStorage>> create(EventQueue &events, u64 portion_sectors);
@@ -64,9 +69,10 @@ public:
 	~DiffStorage();
 
 	// --- control: serialised by the snapshot ----------------------------------------------
-	// All or nothing. Takes over `bdev` (closed at once on failure). Context: process.
-	Result<void> append(shim_bdev *bdev, const shim_bdev_info &info,
-			    const Vector<GivenRange> &ranges);
+	// Checks ranges and makes room for them; nothing is added yet. Context: process.
+	Result<Portion> prepare(const shim_bdev_info &info, const Vector<GivenRange> &ranges);
+	// Adds what was prepared last, and takes over `bdev`. Cannot fail. Context: process.
+	void append(Portion &portion, shim_bdev *bdev);
 	bool empty() const { return total_units_.load(Order::Relaxed) == 0; }
 	// Calls body(first sector, sectors) for what of this disk's range was given as storage,
 	// in sectors of the disk.

@@ -3,10 +3,11 @@
 // ExcludedRanges: sectors of an original device on which a diff storage lies.
 //
 // What a store writes there cannot be kept out of the device, so those sectors have no frozen
-// content: the image shows zeroes there, constantly, and nothing is copied for them. Externally
-// locked; growth is prepared outside of the lock.
+// content: the image shows zeroes there, constantly, and nothing is copied for them. Sorted and
+// disjoint. Externally locked; growth is prepared outside of the lock and swapped in.
 #pragma once
 
+#include <blksnap/base/sort.hpp>
 #include <blksnap/base/vector.hpp>
 #include <blksnap/core/tracker.hpp>
 
@@ -21,31 +22,59 @@ public:
 		u64 sectors; // how far this holds, at most what was asked for
 	};
 
+	// What both cover. Context: process.
+	static Result<ExcludedRanges> join(const ExcludedRanges &known,
+					   const Vector<SectorRange> &more)
+	{
+		Vector<SectorRange> all;
+		TRY(all.reserve(known.ranges_.size() + more.size()));
+		for (const SectorRange &range : known.ranges_)
+			all.push_reserved(range);
+		for (const SectorRange &range : more)
+			all.push_reserved(range);
+		heap_sort(all.begin(), all.size(), [](const SectorRange &a, const SectorRange &b) {
+			return a.first < b.first;
+		});
+		ExcludedRanges joined;
+		TRY(joined.ranges_.reserve(all.size()));
+		for (const SectorRange &range : all)
+			joined.append(range);
+		return joined;
+	}
+
 	bool empty() const { return ranges_.empty(); }
-	u32 size() const { return ranges_.size(); }
 
 	Run lookup(u64 sector, u64 limit) const
 	{
-		Run run{false, limit};
-		for (const SectorRange &range : ranges_) {
-			if (sector >= range.first && sector < range.end())
-				return {true, min(limit, range.end() - sector)};
-			if (range.first > sector)
-				run.sectors = min(run.sectors, range.first - sector);
+		u32 low = 0;
+		u32 high = ranges_.size();
+
+		while (low < high) { // the first that ends behind the sector
+			const u32 middle = low + (high - low) / 2;
+			if (ranges_[middle].end() <= sector)
+				low = middle + 1;
+			else
+				high = middle;
 		}
-		return run;
-	}
-	Result<void> reserve(u32 count) { return ranges_.reserve(count); }
-	// Need room from reserve().
-	void push_reserved(SectorRange range) { ranges_.push_reserved(range); }
-	void copy_from(const ExcludedRanges &other)
-	{
-		for (const SectorRange &range : other.ranges_)
-			ranges_.push_reserved(range);
+		if (low == ranges_.size())
+			return {false, limit};
+		const SectorRange &range = ranges_[low];
+		if (range.first <= sector)
+			return {true, min(limit, range.end() - sector)};
+		return {false, min(limit, range.first - sector)};
 	}
 	void swap(ExcludedRanges &other) { ranges_.swap(other.ranges_); }
 
 private:
+	// In order; there is room.
+	void append(SectorRange range)
+	{
+		if (ranges_.empty() || ranges_.back().end() < range.first)
+			ranges_.push_reserved(range);
+		else if (ranges_.back().end() < range.end())
+			ranges_.back().count = range.end() - ranges_.back().first;
+	}
+
 	Vector<SectorRange> ranges_;
 };
 

@@ -24,10 +24,14 @@ class Image;
 struct ImageRequest {
 	Image &image;
 	bio *const request;
+	const bool is_write;
 	Atomic<u32> pieces{1}; // and one for the worker while it cuts
 	Atomic<int> error;
 
-	ImageRequest(Image &owner, bio *bio) : image(owner), request(bio) {}
+	ImageRequest(Image &owner, bio *bio, bool write)
+		: image(owner), request(bio), is_write(write)
+	{
+	}
 };
 
 struct ImagePiece final : IoOwner {
@@ -78,7 +82,7 @@ private:
 
 	void serve(bio *bio);
 	void serve_write(bio *bio, SectorRange range);
-	void start(bio *bio, SectorRange range);
+	void start(bio *bio, SectorRange range, bool is_write);
 	void cut(ImageRequest &request, SectorRange range, u32 offset_sectors);
 	u32 cut_one(ImageRequest &request, SectorRange range, u32 offset_sectors);
 	void send(ImageRequest &request, SectorRange part, u32 offset_sectors,

@@ -2,12 +2,12 @@
 //
 // Snapshot: several devices cut at one instant.
 //
-//     Created ── take ──> Taking ──> Taken
-//        ^                   │
-//        └────── failed ─────┘
+//     Creating ──> Created ── take ──> Taking ──> Taken ── destroy ──> Ending
+//                     ^                   │
+//                     └────── failed ─────┘
 //
-// The state changes under the control's mutex; what takes long (freezing, draining) happens outside
-// of it, while Taking keeps others away. A snapshot that ends is in no registry any more.
+// The state changes under the control's mutex; what takes long (settling, freezing, draining) happens
+// outside of it, while Creating, Taking or Ending keep others away.
 #pragma once
 
 #include <blksnap/core/diff_area.hpp>
@@ -21,7 +21,7 @@ namespace blksnap
 class Snapshot final : public RefCounted
 {
 public:
-	enum class State : u32 { Created, Taking, Taken };
+	enum class State : u32 { Creating, Created, Taking, Taken, Ending };
 
 	struct Member {
 		Tracker *tracker; // cannot go while held
@@ -46,12 +46,14 @@ public:
 	// --- under the control's mutex --------------------------------------------------------
 	State state() const { return static_cast<State>(state_.load(Order::Acquire)); }
 	bool taking() const { return state() == State::Taking; }
+	// Users can name it.
+	bool known() const { return state() != State::Creating && state() != State::Ending; }
 	void set_state(State state) { state_.store(static_cast<u32>(state), Order::Release); }
 	// Its images exist or come into being: what lies under it must not be overwritten by stores.
 	bool covering = false;
 	// Room was made in create(). Takes over `bdev`.
 	void add_member(Tracker &tracker, shim_bdev *bdev);
-	// Lets go of devices and trackers.
+	// Lets go of the trackers.
 	void release();
 
 	// --- outside of it --------------------------------------------------------------------
@@ -64,6 +66,9 @@ public:
 	// Images and areas end; undoes prepare() and what came after it. Bounded by lower devices.
 	void dismantle();
 
+	// Closes the devices, after release(). Closing may sync them: no lock is held.
+	void close();
+
 	void run_watch();
 
 private:
@@ -71,7 +76,7 @@ private:
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
 
 	const Uuid id_;
-	Atomic<u32> state_{static_cast<u32>(State::Created)};
+	Atomic<u32> state_{static_cast<u32>(State::Creating)};
 	Ref<EventQueue> events_;
 	Own<DiffStorage> storage_;
 	Vector<Member> members_;

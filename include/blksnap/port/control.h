@@ -31,7 +31,7 @@ int shim_user_write(shim_u64 user_address, const void *from, size_t bytes) SHIM_
 /* Non-zero if the caller has CAP_SYS_ADMIN. */
 int shim_user_is_admin(void) SHIM_NOEXCEPT;
 
-/* Monotonic. Only for reports, never for decisions. Context: any. */
+/* Monotonic. For reports, and for the limit of a wait; never in the data path. Context: any. */
 shim_u64 shim_clock_ns(void) SHIM_NOEXCEPT;
 /* Cryptographically random. Context: process. */
 void shim_random_fill(void *to, size_t bytes) SHIM_NOEXCEPT;
