@@ -265,13 +265,15 @@ private:
 		if (const int error = control_.try_take(id))
 			throw std::system_error(error, std::generic_category(), "take");
 		const std::uint64_t after = writer.clock();
+		const std::uint64_t since = writer.written();
 
 		const Values shown = read_images(id);
-		const std::uint64_t since = writer.written();
 		verify(shown, before, after, writer.histories());
-		for (int i = 0; i < 200 && writer.written() < since + 2 && !writer.error(); i++)
+		// Whatever was in flight at the cut has landed then.
+		const std::uint64_t enough = since + options_.depth + 2;
+		for (int i = 0; i < 2000 && writer.written() < enough && !writer.error(); i++)
 			poll(nullptr, 0, 5);
-		changed_ += writer.written() >= since + 2;
+		changed_ += writer.written() >= enough;
 		if (read_images(id) != shown)
 			complain("the second reading differs from the first");
 		if (const int error = control_.try_destroy(id))

@@ -22,9 +22,10 @@ cuts()
 }
 exec 3>&1
 
-plan 7
+plan 9
 check 'the module loads' load_module
 check 'a dm-linear device' dm_device order "0 $((64 * 2048)) linear /dev/vdc 2048"
+check 'a slow device' dm_device slow "0 $((64 * 2048)) delay /dev/vdd 0 0 /dev/vdd 0 300"
 # Hundreds of images come and go: nobody else shall look at each.
 udevadm control --stop-exec-queue
 later udevadm control --start-exec-queue
@@ -34,6 +35,9 @@ check '30 cuts of three disks with 32 writes in flight show one instant each' \
 	cuts --cuts 30 --depth 32 --blocks 128 /dev/vde /dev/vdb /dev/vdc /dev/vdd
 check '30 cuts of a disk and a dm-linear device' \
 	cuts --cuts 30 --depth 8 --blocks 64 /dev/vde /dev/vdb /dev/mapper/order
+# A write is under way for 300 ms: cuts that did not wait for it would show it later.
+check '10 cuts of a slow and a quick device with 32 writes in flight' \
+	cuts --cuts 10 --depth 32 --blocks 64 /dev/vde /dev/mapper/slow /dev/vdb
 udevadm control --start-exec-queue
 check 'trackers go' remove_trackers
 check 'the module goes' unload_module
