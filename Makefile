@@ -21,6 +21,7 @@ all: module tools
 include tools/tools.mk
 include tests/unit/unit.mk
 include tests/sim/sim.mk
+include tests/helpers/helpers.mk
 include tests/vm/vm.mk
 
 help:
@@ -72,7 +73,7 @@ coverage:
 		--print-summary --txt build/coverage/report.txt --html-details build/coverage/report.html
 	@cat build/coverage/report.txt
 
-clean: clean-tools
+clean: clean-tools clean-helpers
 	rm -rf build/module build/unit build/sim build/check
 	@if [ -n "$(KDIR)" ]; then $(MAKE) -C $(KDIR) M=$(CURDIR) clean; fi
 
