@@ -10,7 +10,7 @@
 # shellcheck source=tests/vm/suites/lib/snapshot.sh
 . "$(dirname "$0")/lib/snapshot.sh"
 
-plan 66
+plan 68
 
 origin=/dev/vdb second=/dev/vdc store=/dev/vdd
 store_sectors=$((256 * 2048))
@@ -157,6 +157,8 @@ second_at_cut=$(region $second)
 check 'a snapshot of another device' take_with_store /dev/vde $store_sectors $second
 check 'its image is number 1' same "$(image_of $second)" /dev/blksnap-image1
 check 'it equals that device' same "$(region /dev/blksnap-image1)" "$second_at_cut"
+check 'it cannot have the store of the first' fails_with '.' append $store 0:8
+check 'nor sectors of its origin' fails_with '.' append $origin 0:8
 check 'both are listed' same "$(blksnap snapshot_collect | grep -c ^snapshot=)" 2
 check 'each with its image' same "$(blksnap snapshot_collect | grep -c ^image_dev_id=)" 2
 check 'the first is destroyed' destroy "$first"

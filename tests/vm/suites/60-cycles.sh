@@ -10,6 +10,8 @@
 # shellcheck source=tests/vm/suites/lib/snapshot.sh
 . "$(dirname "$0")/lib/snapshot.sh"
 
+plan 19
+
 origin=/dev/vdb mounted=/dev/vdc store=/dev/vdd
 rounds=50
 tolerance_kib=6144 # What 50 rounds may add: 120 KiB a round, less than one reserve of pages.
@@ -81,17 +83,17 @@ cp "$(type -P blksnap)" "$work/blksnap"
 PATH=$work:$PATH
 mkfs.ext4 -q $mounted
 mount_device $mounted /mnt/origin
+check 'two rounds to warm up' rounds auto 2
+log_lines=$(dmesg | wc -l)
+free_before=$(kernel_memory)
+slab_before=$(slab_memory)
+vmalloc_before=$(vmalloc_memory)
 start_load $origin --size=64M --rate_iops=500
 load_raw=$load
 start_load /mnt/origin/file --size=32M --rate_iops=500
 load_file=$load
 sleep 2
 
-check 'two rounds to warm up' rounds auto 2
-log_lines=$(dmesg | wc -l)
-free_before=$(kernel_memory)
-slab_before=$(slab_memory)
-vmalloc_before=$(vmalloc_memory)
 check "$((rounds - 15)) rounds of load, take, destroy, rmmod" rounds auto $((rounds - 15))
 check '15 rounds with the redirecting hook' rounds ipmodify 15
 check 'fio on the raw device met no error' stop_load "$load_raw"

@@ -10,7 +10,7 @@
 # shellcheck source=tests/vm/suites/lib/snapshot.sh
 . "$(dirname "$0")/lib/snapshot.sh"
 
-plan 16
+plan 19
 
 store=/dev/vde
 store_sectors=$((512 * 2048))
@@ -205,6 +205,40 @@ chained_bios()
 check 'chained bios by the thousand' chained_bios
 remove_null_disk chained
 remove_null_disk chainstore
+
+# --- 3: stores that stand on the origin ------------------------------------------------------
+
+stacked_store()
+{
+	dm_device above "0 65536 linear /dev/vdc 409600" && create /dev/vdc || return
+	! append /dev/mapper/above 0:65536 || return
+	dmesg | tail -n 3 | grep -q 'stands on vdc' && destroy && blksnap tracker_remove --device /dev/vdc || return
+	# The other way round: the store is there first.
+	take_with_store /dev/mapper/above 65536 /dev/vdd || return
+	! blksnap snapshot_create --device /dev/vdc || return
+	destroy && remove_dm_device above
+}
+check 'a store on a dm device above the origin is refused' stacked_store
+
+# A loop device hides what it stands on: each copy is written to the origin and wants another copy. It
+# ends with a lost image at the latest when nothing moves any more, never with a writer that hangs.
+looping_store()
+{
+	mkfs.ext4 -q /dev/vdd && mount_device /dev/vdd /mnt/origin && fallocate -l 96M /mnt/origin/store &&
+		loop_device /mnt/origin/store || return
+	dd if=/dev/urandom of=/mnt/origin/file bs=1M count=64 conv=fsync status=none
+	take_with_store "$loop" "$(sectors_of "$loop")" /dev/vdd || return
+	timeout 90 dd if=/dev/urandom of=/mnt/origin/file bs=1M count=64 conv=notrunc,fsync status=none ||
+		{ echo 'a writer of the origin waits'; return 1; }
+	timeout 60 dd if="$(image_of /dev/vdd)" of=/dev/null bs=1M count=16 iflag=direct status=none
+	[[ $? != 124 ]] || { echo 'a reader of the image waits'; return 1; }
+	timeout 90 sync --file-system /mnt/origin && destroy
+}
+parameter cow_timeout_ms 3000
+check 'a store on a loop device above the origin ends' looping_store
+losetup --detach "$loop"
+unmount /mnt/origin
+check 'and the file system is clean' e2fsck -fn /dev/vdd
 
 check 'trackers go' remove_trackers
 check 'the module goes' unload_module

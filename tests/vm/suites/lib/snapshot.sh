@@ -269,7 +269,7 @@ start_load()
 
 	shift
 	fio --name=load --filename="$device" --direct=1 --ioengine=libaio --iodepth=32 --rw=randwrite \
-		--bs=4k --time_based --runtime=600 --randrepeat=0 --norandommap \
+		--bs=4k --time_based --runtime=3600 --randrepeat=0 --norandommap \
 		--output="$work/load.$$.${device//\//_}" "$@" &
 	load=$!
 	loads+=("$load")
