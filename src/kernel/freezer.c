@@ -80,7 +80,7 @@ static const char *frozen_how(struct block_device *bdev)
 	else if (bdev->bd_fsfreeze_sb)
 		how = "file system frozen";
 	else
-		how = "no file system directly on it, nothing to freeze";
+		how = "no file system that can be frozen through it";
 	mutex_unlock(&bdev->bd_fsfreeze_mutex);
 	return how;
 }
