@@ -50,10 +50,37 @@ void Image::submit(bio *bio)
 		end(bio, to_int(Errno::Io));
 		return;
 	}
+	if (serve_whole(bio))
+		return;
 	// Cutting needs several own bios, which a submitter inside the block layer must not
 	// allocate: its earlier ones are held back until it returns.
 	queue_.with([&](Queue &queue) { queue.bios.push_back(bio); });
 	shim_work_queue(work_);
+}
+
+// A read that comes from one place needs no worker. Return: whether it was taken.
+bool Image::serve_whole(bio *bio)
+{
+	shim_image_request request;
+
+	shim_bio_describe_image(bio, &request);
+	const SectorRange range{request.sector, request.sectors};
+	if (request.op != SHIM_IMAGE_READ || range.empty())
+		return false;
+	const auto source = area_.locate(range);
+	if (source.sectors != range.count) {
+		if (source.copy)
+			area_.unpin(*source.copy);
+		return false;
+	}
+	ImageRequest *started = begin(bio, false);
+	if (started) {
+		move(*started, range, 0, source);
+		put(*started);
+	} else if (source.copy) {
+		area_.unpin(*source.copy);
+	}
+	return true;
 }
 
 void Image::requeue(BioList &bios)
@@ -120,15 +147,23 @@ void Image::serve_write(bio *bio, SectorRange range)
 
 void Image::start(bio *bio, SectorRange range, bool is_write)
 {
+	ImageRequest *started = begin(bio, is_write);
+
+	if (!started)
+		return;
+	cut(*started, range, 0);
+	put(*started);
+}
+
+// Null: the bio has been ended, memory was short.
+ImageRequest *Image::begin(bio *bio, bool is_write)
+{
 	auto request = try_new<ImageRequest>(Gfp::NoIo, *this, bio, is_write);
 
-	if (!request.ok()) {
-		end(bio, to_int(request.error()));
-		return;
-	}
-	ImageRequest &started = *request.release_value().release();
-	cut(started, range, 0);
-	put(started);
+	if (request.ok())
+		return request.release_value().release();
+	end(bio, to_int(request.error()));
+	return nullptr;
 }
 
 // --- pieces ----------------------------------------------------------------------------------
@@ -136,16 +171,18 @@ void Image::start(bio *bio, SectorRange range, bool is_write)
 void Image::cut(ImageRequest &request, SectorRange range, u32 offset_sectors)
 {
 	while (!range.empty()) {
-		const u32 sectors = cut_one(request, range, offset_sectors);
-		range.first += sectors;
-		range.count -= sectors;
-		offset_sectors += sectors;
+		const auto source = area_.locate(range);
+		move(request, range, offset_sectors, source);
+		range.first += source.sectors;
+		range.count -= source.sectors;
+		offset_sectors += source.sectors;
 	}
 }
 
-u32 Image::cut_one(ImageRequest &request, SectorRange range, u32 offset_sectors)
+// Moves the first `source.sectors` sectors of the range, and lets go of the copy.
+void Image::move(ImageRequest &request, SectorRange range, u32 offset_sectors,
+		 const DiffArea::Source &source)
 {
-	const auto source = area_.locate(range);
 	const u32 offset_bytes = offset_sectors << kSectorShift;
 	const u32 bytes = source.sectors << kSectorShift;
 
@@ -154,19 +191,18 @@ u32 Image::cut_one(ImageRequest &request, SectorRange range, u32 offset_sectors)
 		// A write goes nowhere if a store was put there after it was prepared.
 		if (!request.is_write)
 			shim_bio_fill_zero(request.request, offset_bytes, bytes);
-		return source.sectors;
+		return;
 	case DiffArea::Source::Kind::Memory:
 		ASSERT(!request.is_write); // all its blocks are stored
 		shim_bio_fill(request.request, offset_bytes, source.memory,
 			      source.page_offset_bytes, bytes);
 		area_.unpin(*source.copy);
-		return source.sectors;
+		return;
 	case DiffArea::Source::Kind::Store:
 	case DiffArea::Source::Kind::Origin:
-		break;
+		send(request, {range.first, source.sectors}, offset_sectors, source);
+		return;
 	}
-	send(request, {range.first, source.sectors}, offset_sectors, source);
-	return source.sectors;
 }
 
 // One piece, one own bio, or several where the store is not contiguous.

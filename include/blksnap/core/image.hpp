@@ -80,11 +80,14 @@ private:
 	Image(DiffArea &area, DiffStorage &storage) : area_(area), storage_(storage) {}
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
 
+	bool serve_whole(bio *bio);
 	void serve(bio *bio);
 	void serve_write(bio *bio, SectorRange range);
 	void start(bio *bio, SectorRange range, bool is_write);
+	ImageRequest *begin(bio *bio, bool is_write);
 	void cut(ImageRequest &request, SectorRange range, u32 offset_sectors);
-	u32 cut_one(ImageRequest &request, SectorRange range, u32 offset_sectors);
+	void move(ImageRequest &request, SectorRange range, u32 offset_sectors,
+		  const DiffArea::Source &source);
 	void send(ImageRequest &request, SectorRange part, u32 offset_sectors,
 		  const DiffArea::Source &source);
 	void put(ImageRequest &request);
