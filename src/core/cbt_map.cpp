@@ -115,8 +115,8 @@ CbtMap::~CbtMap()
 
 Result<Own<CbtMap>> CbtMap::create(u64 capacity_sectors, u32 minimum_shift, u32 maximum_count)
 {
-	auto map = TRY(try_new<CbtMap>(Gfp::Kernel, capacity_sectors, minimum_shift,
-				       maximum_count));
+	auto map =
+		TRY(try_new<CbtMap>(Gfp::Kernel, capacity_sectors, minimum_shift, maximum_count));
 	auto table = TRY(map->make_table());
 	map->write_.store(table.release(), Order::Release);
 	map->generation_id_ = Uuid::random();

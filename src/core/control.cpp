@@ -92,10 +92,11 @@ Result<Uuid> Control::create_snapshot(const Vector<DeviceNumber> &numbers)
 		for (Tracker *tracker : fresh)
 			is_fresh |= tracker == member.tracker;
 		if (is_fresh && shim_bdev_settle(member.bdev))
-			shim_log(SHIM_LOG_WARNING,
-				 "%s: older writes are still in flight; a snapshot taken before they end "
-				 "may show them late",
-				 member.tracker->info().name);
+			shim_log(
+				SHIM_LOG_WARNING,
+				"%s: older writes are still in flight; a snapshot taken before they end "
+				"may show them late",
+				member.tracker->info().name);
 	}
 	Mutex::Guard guard(lock_);
 	snapshot->set_state(Snapshot::State::Created);
@@ -143,7 +144,8 @@ Result<void> Control::take_snapshot(const Uuid &id)
 			for (Snapshot::Member &member : snapshot->members())
 				member.tracker->cbt().release_readable();
 		}
-		snapshot->set_state(result.ok() ? Snapshot::State::Taken : Snapshot::State::Created);
+		snapshot->set_state(result.ok() ? Snapshot::State::Taken
+						: Snapshot::State::Created);
 	}
 	changed_.wake_all();
 	if (result.ok())

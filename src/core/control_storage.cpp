@@ -25,9 +25,10 @@ Result<void> Control::append_storage(const Uuid &id, DeviceNumber number,
 	for (Snapshot::Member &member : snapshot->members()) {
 		if (info.logical_block_bytes <= member.tracker->info().logical_block_bytes)
 			continue;
-		shim_log(SHIM_LOG_ERROR, "%s: its blocks of %u bytes are larger than those of %s; "
-			 "give storage on another device", info.name, info.logical_block_bytes,
-			 member.tracker->info().name);
+		shim_log(SHIM_LOG_ERROR,
+			 "%s: its blocks of %u bytes are larger than those of %s; "
+			 "give storage on another device",
+			 info.name, info.logical_block_bytes, member.tracker->info().name);
 		return Errno::Inval;
 	}
 	TRY(check_stacking(device.bdev, info.name));
@@ -105,14 +106,17 @@ Result<void> Control::check_covered(const shim_bdev_info &store,
 			if (member.tracker->info().disk_key != store.disk_key)
 				continue;
 			for (const auto &range : ranges) {
-				if (member.tracker->covered(store.start_sector + range.sector,
-							    range.sectors).empty())
+				if (member.tracker
+					    ->covered(store.start_sector + range.sector,
+						      range.sectors)
+					    .empty())
 					continue;
-				shim_log(params.storage_on_origin_after_take ? SHIM_LOG_WARNING
-									     : SHIM_LOG_ERROR,
-					 "%s: storage lies on %s, whose snapshot is taken; allocate "
-					 "before take, or elsewhere",
-					 store.name, member.tracker->info().name);
+				shim_log(
+					params.storage_on_origin_after_take ? SHIM_LOG_WARNING
+									    : SHIM_LOG_ERROR,
+					"%s: storage lies on %s, whose snapshot is taken; allocate "
+					"before take, or elsewhere",
+					store.name, member.tracker->info().name);
 				if (!params.storage_on_origin_after_take ||
 				    snapshot->state() != Snapshot::State::Taken)
 					return Errno::Busy;
@@ -158,7 +162,8 @@ Result<void> Control::exclude_stores(Snapshot &snapshot)
 			TRY(other->storage().for_each_overlap(
 				info.disk_key, info.start_sector, info.sectors,
 				[&](u64 sector, u64 sectors) {
-					return parts.push_back({sector - info.start_sector, sectors});
+					return parts.push_back(
+						{sector - info.start_sector, sectors});
 				}));
 		TRY(member.area->exclude(parts));
 	}

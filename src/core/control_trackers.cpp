@@ -224,8 +224,8 @@ Result<void> Control::collect_trackers(Vector<TrackerInfo> &out)
 		// One that a snapshot holds stays until that ends, though its device may be gone.
 		if (shim_device_describe(tracker->device(), &now))
 			continue;
-		TRY(out.push_back({{tracker->info().major, tracker->info().minor},
-				   tracker->cbt().info()}));
+		TRY(out.push_back(
+			{{tracker->info().major, tracker->info().minor}, tracker->cbt().info()}));
 	}
 	return {};
 }

@@ -70,9 +70,10 @@ Result<void> Cut::freeze(shim_freezer *freezer)
 		const int result = shim_freezer_freeze(freezer, bdevs.begin(), bdevs.size(),
 						       params_.freeze_timeout_ms);
 		if (result) {
-			shim_log(SHIM_LOG_ERROR,
-				 "take: file systems did not freeze within %u ms; nothing was taken",
-				 params_.freeze_timeout_ms);
+			shim_log(
+				SHIM_LOG_ERROR,
+				"take: file systems did not freeze within %u ms; nothing was taken",
+				params_.freeze_timeout_ms);
 			return from_port(result);
 		}
 	}
@@ -103,8 +104,9 @@ Result<void> Cut::close_gates()
 u32 Cut::drain_ms_left() const
 {
 	const u64 spent_ms = (shim_clock_ns() - closed_since_ns_) / 1000000;
-	return spent_ms < params_.drain_timeout_ms ?
-		       params_.drain_timeout_ms - static_cast<u32>(spent_ms) : 1;
+	return spent_ms < params_.drain_timeout_ms
+		       ? params_.drain_timeout_ms - static_cast<u32>(spent_ms)
+		       : 1;
 }
 
 void Cut::switch_over()

@@ -33,7 +33,8 @@ u64 excluded_blocks(const ExcludedRanges &excluded, u64 block, u64 limit)
 
 DiffArea::DiffArea(Tracker &tracker, shim_bdev *origin, DiffStorage &storage, EventQueue &events,
 		   const Limits &limits)
-	: tracker_(tracker), origin_(origin), storage_(storage), events_(Ref<EventQueue>(events)), limits_(limits)
+	: tracker_(tracker), origin_(origin), storage_(storage), events_(Ref<EventQueue>(events)),
+	  limits_(limits)
 {
 }
 
@@ -225,7 +226,8 @@ void DiffArea::submit_read(Copy &head, u32 pages)
 	for (Copy *copy = &head; copy; copy = copy->next_in_read) {
 		for (u32 i = 0; i < copy->blocks; i++) {
 			const u64 at = (copy->first + i) << kBlockShift;
-			const auto bytes = static_cast<u32>(min<u64>(kPageBytes, device_bytes - at));
+			const auto bytes =
+				static_cast<u32>(min<u64>(kPageBytes, device_bytes - at));
 			// The last block of an odd size: its tail goes to the store, so it must
 			// not carry what the memory held before.
 			if (bytes < kPageBytes)
@@ -306,7 +308,8 @@ void DiffArea::wake(CopyUse use, BioList &bios)
 Result<void> DiffArea::commit(Copy &copy, u32 from, u32 blocks, u32 unit)
 {
 	TRY(spares_.refill(1, Gfp::NoIo));
-	state_.with([&](State &state) { state.map.insert(copy.first + from, blocks, unit, spares_); });
+	state_.with(
+		[&](State &state) { state.map.insert(copy.first + from, blocks, unit, spares_); });
 	return {};
 }
 
@@ -346,7 +349,8 @@ DiffArea::Source DiffArea::locate(SectorRange range)
 		};
 		if (Copy *copy = state.copies.find(block)) {
 			if (copy->state != Copy::State::Buffered)
-				return Source{Source::Kind::Origin, sectors_of(copy->end() - block)};
+				return Source{Source::Kind::Origin,
+					      sectors_of(copy->end() - block)};
 			copy->pins++;
 			return Source{.kind = Source::Kind::Memory,
 				      .sectors = sectors_of(1),

@@ -81,9 +81,9 @@ void EventQueue::put_back(const Event &event)
 	queue_.with([&](Queue &queue) {
 		if (queue.closed)
 			return;
-		Slot *slot = low_free_space ?
-			&queue.low_free_space :
-			slot_of(queue, event.device_major, event.device_minor);
+		Slot *slot = low_free_space
+				     ? &queue.low_free_space
+				     : slot_of(queue, event.device_major, event.device_minor);
 		if (slot->state == State::Pending) {
 			slot->event.requested_sectors =
 				max(slot->event.requested_sectors, event.requested_sectors);
@@ -133,8 +133,8 @@ EventQueue::Slot *EventQueue::oldest(Queue &queue)
 EventQueue::Slot *EventQueue::slot_of(Queue &queue, u32 major, u32 minor)
 {
 	for (Slot &slot : queue.corrupted) {
-		const bool same = slot.event.device_major == major &&
-				  slot.event.device_minor == minor;
+		const bool same =
+			slot.event.device_major == major && slot.event.device_minor == minor;
 		if (slot.state == State::Unused || same)
 			return &slot;
 	}

@@ -9,7 +9,8 @@ Result<Own<Image>> Image::create(DiffArea &area, DiffStorage &storage, u64 secto
 {
 	auto image = TRY(try_new<Image>(Gfp::Kernel, area, storage));
 
-	TRY(port_result(shim_image_disk_create(image.get(), area.origin(), sectors, &image->disk_)));
+	TRY(port_result(
+		shim_image_disk_create(image.get(), area.origin(), sectors, &image->disk_)));
 	shim_image_disk_number(image->disk_, &image->major_, &image->minor_);
 	image->work_ = shim_work_create(SHIM_WORK_IMAGE, image.get(), area.tracker().info().name);
 	if (!image->work_)
@@ -225,9 +226,9 @@ void Image::send(ImageRequest &request, SectorRange part, u32 offset_sectors,
 			sector = place.sector + within;
 			sectors = min(sectors, u64{place.units} * kSectorsPerBlock - within);
 		}
-		auto piece = try_new<ImagePiece>(Gfp::NoIo, request,
-						 SectorRange{part.first, sectors}, offset_sectors,
-						 from_origin);
+		auto piece =
+			try_new<ImagePiece>(Gfp::NoIo, request, SectorRange{part.first, sectors},
+					    offset_sectors, from_origin);
 		if (!piece.ok()) {
 			request.error.store(to_int(piece.error()), Order::Relaxed);
 			return;

@@ -150,7 +150,8 @@ Result<u32> Ioctl::run_compat(u32 command, bool &known)
 
 Result<u32> Ioctl::version()
 {
-	const blk_snap_version version{kVersionMajor, kVersionMinor, kVersionRevision, kVersionBuild};
+	const blk_snap_version version{kVersionMajor, kVersionMinor, kVersionRevision,
+				       kVersionBuild};
 
 	TRY(write(version));
 	return u32{0};
@@ -209,8 +210,8 @@ template <class Argument> Result<u32> Ioctl::tracker_read_cbt_map()
 	// memory may be slow to come.
 	do {
 		const u32 wanted = min(argument.length - copied, kCbtPieceBytes);
-		const u32 bytes = TRY(control_.read_cbt(device, argument.offset + copied, wanted,
-							piece.begin()));
+		const u32 bytes = TRY(
+			control_.read_cbt(device, argument.offset + copied, wanted, piece.begin()));
 		TRY(port_result(shim_user_write(buffer + copied, piece.begin(), bytes)));
 		copied += bytes;
 		if (bytes < wanted)
@@ -223,7 +224,8 @@ template <class Argument> Result<u32> Ioctl::tracker_mark_dirty_blocks()
 {
 	Argument argument;
 	TRY(read(argument));
-	const auto given = TRY(read_ranges(address_of(argument.dirty_blocks_array), argument.count));
+	const auto given =
+		TRY(read_ranges(address_of(argument.dirty_blocks_array), argument.count));
 	Vector<SectorRange> ranges;
 
 	TRY(ranges.reserve(given.size()));
@@ -241,8 +243,8 @@ template <class Argument> Result<u32> Ioctl::snapshot_create()
 	TRY(read(argument));
 	if (argument.count == 0 || argument.count > kMaxDevices)
 		return Errno::Inval;
-	const auto given = TRY(read_array<blk_snap_dev>(address_of(argument.dev_id_array),
-							argument.count));
+	const auto given =
+		TRY(read_array<blk_snap_dev>(address_of(argument.dev_id_array), argument.count));
 	Vector<DeviceNumber> numbers;
 	TRY(numbers.reserve(given.size()));
 	for (const blk_snap_dev &device : given)
@@ -336,7 +338,8 @@ template <class Argument> Result<u32> Ioctl::snapshot_collect_images()
 
 Result<u32> Ioctl::snapshot_wait_event()
 {
-	auto answer = TRY(try_new<blk_snap_snapshot_event>(Gfp::Kernel)); // a page: not on the stack
+	auto answer =
+		TRY(try_new<blk_snap_snapshot_event>(Gfp::Kernel)); // a page: not on the stack
 	TRY(port_result(shim_user_read(answer.get(), argument_,
 				       __builtin_offsetof(blk_snap_snapshot_event, code))));
 	auto events = TRY(control_.events(uuid_of(answer->id)));

@@ -53,8 +53,8 @@ Result<void> Snapshot::prepare(const shim_params &params)
 	for (Member &member : members_) {
 		member.area = TRY(DiffArea::create(*member.tracker, member.bdev, *storage_,
 						   *events_, limits));
-		member.image = TRY(Image::create(*member.area, *storage_,
-						 member.tracker->info().sectors));
+		member.image =
+			TRY(Image::create(*member.area, *storage_, member.tracker->info().sectors));
 	}
 	watch_ms_ = min(1000u, max(params.cow_timeout_ms / 4, 10u));
 	watch_ = shim_work_create(SHIM_WORK_WATCH, this, "watch");

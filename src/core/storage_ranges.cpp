@@ -43,8 +43,7 @@ void cut_units(const StorageRanges::Device &device, u64 sector, u64 sectors, Ran
 
 } // namespace
 
-Result<StorageRanges::Batch> StorageRanges::Batch::create(const StorageRanges &ranges,
-							   u32 expected)
+Result<StorageRanges::Batch> StorageRanges::Batch::create(const StorageRanges &ranges, u32 expected)
 {
 	const u64 capacity = u64{ranges.size()} + expected;
 	if (capacity > ~u32{0} / sizeof(Range))
@@ -137,9 +136,9 @@ StorageRanges::Span StorageRanges::first_overlap(u64 disk_key, u64 sector, u64 s
 	for (u32 high = by_place_.size(); low < high;) {
 		const u32 middle = low + (high - low) / 2;
 		const Range &range = ranges_[by_place_[middle]];
-		const bool before = range.disk_key != disk_key ?
-			range.disk_key < disk_key :
-			range.absolute_sector + range.sectors <= sector;
+		const bool before = range.disk_key != disk_key
+					    ? range.disk_key < disk_key
+					    : range.absolute_sector + range.sectors <= sector;
 		(before ? low : high) = before ? middle + 1 : middle;
 	}
 	if (low == by_place_.size())

@@ -107,8 +107,9 @@ public:
 private:
 	static T *object(ListHook *link)
 	{
-		const auto offset = reinterpret_cast<std::size_t>(
-			&(reinterpret_cast<T *>(alignof(T))->*hook)) - alignof(T);
+		const auto offset =
+			reinterpret_cast<std::size_t>(&(reinterpret_cast<T *>(alignof(T))->*hook)) -
+			alignof(T);
 		return reinterpret_cast<T *>(reinterpret_cast<char *>(link) - offset);
 	}
 

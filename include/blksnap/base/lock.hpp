@@ -16,14 +16,14 @@ namespace blksnap
 
 // Top first. Mutexes come before all spinlocks.
 enum class LockRank : unsigned {
-	Take = SHIM_RANK_TAKE,	       // mutex: one take at a time
-	Control = SHIM_RANK_CONTROL,   // mutex: snapshots, trackers, disks
-	Disk = SHIM_RANK_DISK,	       // gate and parked bios of a disk
-	Area = SHIM_RANK_AREA,	       // copies and chunk map of a diff area
-	Storage = SHIM_RANK_STORAGE,   // ranges and fill of a diff storage
-	Release = SHIM_RANK_RELEASE,   // bios on their way back to the origin
-	Image = SHIM_RANK_IMAGE,       // queued requests of an image
-	Events = SHIM_RANK_EVENTS,     // queued events of a snapshot
+	Take = SHIM_RANK_TAKE,	     // mutex: one take at a time
+	Control = SHIM_RANK_CONTROL, // mutex: snapshots, trackers, disks
+	Disk = SHIM_RANK_DISK,	     // gate and parked bios of a disk
+	Area = SHIM_RANK_AREA,	     // copies and chunk map of a diff area
+	Storage = SHIM_RANK_STORAGE, // ranges and fill of a diff storage
+	Release = SHIM_RANK_RELEASE, // bios on their way back to the origin
+	Image = SHIM_RANK_IMAGE,     // queued requests of an image
+	Events = SHIM_RANK_EVENTS,   // queued events of a snapshot
 };
 
 class Spinlock
@@ -40,7 +40,9 @@ public:
 	class [[nodiscard]] Guard
 	{
 	public:
-		explicit Guard(Spinlock &lock) : lock_(lock), flags_(shim_spinlock_lock(&lock.raw_)) {}
+		explicit Guard(Spinlock &lock) : lock_(lock), flags_(shim_spinlock_lock(&lock.raw_))
+		{
+		}
 		Guard(const Guard &) = delete;
 		Guard &operator=(const Guard &) = delete;
 		~Guard() { shim_spinlock_unlock(&lock_.raw_, flags_); }

@@ -35,10 +35,7 @@ public:
 	explicit Own(T *object) : object_(object) {}
 	Own(Own &&other) : object_(other.release()) {}
 	template <class U>
-		requires std::is_convertible_v<U *, T *>
-	Own(Own<U> &&other) : object_(other.release())
-	{
-	}
+	requires std::is_convertible_v<U *, T *> Own(Own<U> &&other) : object_(other.release()) {}
 	Own &operator=(Own &&other)
 	{
 		reset(other.release());

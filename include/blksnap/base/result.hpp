@@ -16,30 +16,11 @@ namespace blksnap
 
 // The errno numbers that the core itself gives. They are ABI of Linux (asm-generic), spelled
 // here because the core includes no kernel header; src/kernel asserts that they agree.
-enum class [[nodiscard]] Errno : int {
-	None = 0,
-	Perm = 1,
-	NoEnt = 2,
-	Srch = 3,
-	Intr = 4,
-	Io = 5,
-	NxIo = 6,
-	Again = 11,
-	NoMem = 12,
-	Fault = 14,
-	Busy = 16,
-	Exist = 17,
-	NoDev = 19,
-	Inval = 22,
-	NoTty = 25,
-	FBig = 27,
-	NoSpc = 28,
-	Range = 34,
-	NoData = 61,
-	TimedOut = 110,
-	NotSupp = 95,
-	NoBufs = 105,
-	Already = 114,
+enum class [[nodiscard]] Errno : int{
+	None = 0,    Perm = 1,	     NoEnt = 2,	   Srch = 3,	 Intr = 4,	Io = 5,
+	NxIo = 6,    Again = 11,     NoMem = 12,   Fault = 14,	 Busy = 16,	Exist = 17,
+	NoDev = 19,  Inval = 22,     NoTty = 25,   FBig = 27,	 NoSpc = 28,	Range = 34,
+	NoData = 61, TimedOut = 110, NotSupp = 95, NoBufs = 105, Already = 114,
 };
 
 constexpr int to_int(Errno e)
@@ -57,9 +38,7 @@ template <class T = void> class [[nodiscard]] Result
 {
 public:
 	Result(T &&value) : error_(Errno::None) { new (&storage_.value) T(std::move(value)); }
-	Result(const T &value)
-		requires std::is_copy_constructible_v<T>
-		: error_(Errno::None)
+	Result(const T &value) requires std::is_copy_constructible_v<T> : error_(Errno::None)
 	{
 		new (&storage_.value) T(value);
 	}
@@ -121,10 +100,10 @@ inline Result<void> port_result(int negative)
 
 } // namespace blksnap
 
-#define TRY(expression)                                                      \
-	({                                                                   \
-		auto try_result_ = (expression);                             \
-		if (!try_result_.ok())                                       \
-			return try_result_.error();                          \
-		try_result_.release_value();                                 \
+#define TRY(expression)                                                                            \
+	({                                                                                         \
+		auto try_result_ = (expression);                                                   \
+		if (!try_result_.ok())                                                             \
+			return try_result_.error();                                                \
+		try_result_.release_value();                                                       \
 	})

@@ -40,10 +40,10 @@ template <class T> constexpr T max(T a, T b)
 
 // States what the code relies on. A violated assertion is a bug of this module: it stops the
 // thread (BUG() in the kernel, abort() in userspace) before memory or data are damaged.
-#define ASSERT(condition)                                                    \
-	do {                                                                 \
-		if (__builtin_expect(!(condition), 0)) {                     \
-			shim_log_panic(#condition, __FILE__, __LINE__);      \
-			__builtin_trap();                                    \
-		}                                                            \
+#define ASSERT(condition)                                                                          \
+	do {                                                                                       \
+		if (__builtin_expect(!(condition), 0)) {                                           \
+			shim_log_panic(#condition, __FILE__, __LINE__);                            \
+			__builtin_trap();                                                          \
+		}                                                                                  \
 	} while (0)

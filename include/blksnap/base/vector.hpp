@@ -14,8 +14,8 @@ template <class T> class Vector
 public:
 	Vector() = default;
 	Vector(Vector &&other)
-		: items_(std::exchange(other.items_, nullptr)), size_(std::exchange(other.size_, 0)),
-		  capacity_(std::exchange(other.capacity_, 0))
+		: items_(std::exchange(other.items_, nullptr)),
+		  size_(std::exchange(other.size_, 0)), capacity_(std::exchange(other.capacity_, 0))
 	{
 	}
 	Vector &operator=(Vector &&other)

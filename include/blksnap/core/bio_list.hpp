@@ -16,7 +16,8 @@ class BioList
 public:
 	BioList() = default;
 	BioList(BioList &&other)
-		: head_(std::exchange(other.head_, nullptr)), tail_(std::exchange(other.tail_, nullptr))
+		: head_(std::exchange(other.head_, nullptr)),
+		  tail_(std::exchange(other.tail_, nullptr))
 	{
 	}
 	BioList &operator=(BioList &&) = delete;

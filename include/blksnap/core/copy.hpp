@@ -34,20 +34,20 @@ struct Copy final : IoOwner {
 	enum class State : u8 { Queued, Reading, Buffered };
 
 	DiffArea &area;
-	const u32 capacity;	  // pages there is room for
-	const bool spare;	  // from the reserve of its budget
+	const u32 capacity; // pages there is room for
+	const bool spare;   // from the reserve of its budget
 	const CopyUse use;
 	State state = State::Queued;
-	bool in_store = false;	  // the store worker or a store write refers to it
+	bool in_store = false; // the store worker or a store write refers to it
 	u32 blocks = 0;
-	u64 first = 0;		  // block number on the device
-	u32 pins = 0;		  // image readers in its pages
-	u32 assigned = 0;	  // blocks given to store writes; guarded by the storage
-	u32 stores_left = 0;	  // store writes in flight; guarded by the storage
-	BioList origin_waiters;	  // until Buffered
-	BioList image_waiters;	  // image writes: until Buffered, then until stored
+	u64 first = 0;		// block number on the device
+	u32 pins = 0;		// image readers in its pages
+	u32 assigned = 0;	// blocks given to store writes; guarded by the storage
+	u32 stores_left = 0;	// store writes in flight; guarded by the storage
+	BioList origin_waiters; // until Buffered
+	BioList image_waiters;	// image writes: until Buffered, then until stored
 	ListHook table_hook;
-	ListHook queue_hook;	  // to be read, then to be stored
+	ListHook queue_hook; // to be read, then to be stored
 	Copy *next_in_read = nullptr;
 	page *pages[];
 

@@ -42,7 +42,7 @@ public:
 		Copy *copy = nullptr;
 		page *memory = nullptr;
 		u32 page_offset_bytes = 0;
-		u32 unit = 0;		     // of the store
+		u32 unit = 0; // of the store
 		u32 sector_in_unit = 0;
 	};
 	enum class ImageWrite { Ready, Parked, Failed };
@@ -97,7 +97,7 @@ public:
 	void note_progress() { progress_.fetch_add(1, Order::Relaxed); }
 
 	// --- own reads ------------------------------------------------------------------------
-	void run_copy();		       // the worker
+	void run_copy();			  // the worker
 	void on_copy_read(Copy &copy, int error); // Context: any
 
 private:

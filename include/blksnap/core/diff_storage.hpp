@@ -76,7 +76,8 @@ public:
 	bool empty() const { return total_units_.load(Order::Relaxed) == 0; }
 	// Calls body(first sector, sectors) for what of this disk's range was given as storage,
 	// in sectors of the disk.
-	template <class F> Result<void> for_each_overlap(u64 disk_key, u64 sector, u64 sectors, F &&body);
+	template <class F>
+	Result<void> for_each_overlap(u64 disk_key, u64 sector, u64 sectors, F &&body);
 	const Vector<shim_bdev *> &devices() const { return bdevs_; }
 
 	// --- copies. Context: any ---------------------------------------------------------------
@@ -93,7 +94,7 @@ public:
 	// After the last copy: waits until the last write has left. Context: process.
 	void drain();
 
-	void run_store();			       // the worker
+	void run_store();				   // the worker
 	void on_store_write(StoreBatch &batch, int error); // Context: any
 
 private:
@@ -106,7 +107,7 @@ private:
 		CopyQueue queue;
 		u32 queued_pages = 0;
 		u32 next_unit = 0;
-		bool asked = false; // for more space, since the last append
+		bool asked = false;	// for more space, since the last append
 		u32 low_mark_units = 1; // ask when less than this is free: half of the last portion
 		IntrusiveList<StoreBatch, &StoreBatch::idle_hook> idle;
 	};

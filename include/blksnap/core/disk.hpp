@@ -44,12 +44,12 @@ public:
 	const char *name() const { return name_; }
 
 	// --- data path -----------------------------------------------------------------------
-	blksnap_verdict submit(bio *bio);     // Context: atomic, RCU read section.
-	void complete(WriteRecord &record);   // Context: any, RCU read section.
-	void backpressure(bool may_wait);     // Context: process if may_wait.
+	blksnap_verdict submit(bio *bio);   // Context: atomic, RCU read section.
+	void complete(WriteRecord &record); // Context: any, RCU read section.
+	void backpressure(bool may_wait);   // Context: process if may_wait.
 	// Parked bios go on: decided anew by the worker. Context: any.
 	void release(BioList &bios);
-	void run_release();		      // The worker.
+	void run_release(); // The worker.
 
 	// --- the gate ------------------------------------------------------------------------
 	// After close_gate() new writes park; wait_idle() waits for those in flight.

@@ -36,8 +36,8 @@ struct ImageRequest {
 
 struct ImagePiece final : IoOwner {
 	ImageRequest &request;
-	const SectorRange range;    // of the image
-	const u32 offset_sectors;   // in the request
+	const SectorRange range;  // of the image
+	const u32 offset_sectors; // in the request
 	const bool from_origin;
 	ListHook again_hook;
 
@@ -65,9 +65,9 @@ public:
 	u32 major() const { return major_; }
 	u32 minor() const { return minor_; }
 
-	void submit(bio *bio);	      // Context: process.
-	void requeue(BioList &bios);  // They may find something new. Context: any.
-	void run();		      // the worker
+	void submit(bio *bio);	     // Context: process.
+	void requeue(BioList &bios); // They may find something new. Context: any.
+	void run();		     // the worker
 	void on_piece_done(ImagePiece &piece, int error); // Context: any.
 
 private:

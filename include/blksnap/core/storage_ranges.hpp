@@ -21,7 +21,7 @@ public:
 	// The device that ranges are given on. Partitions of one disk share `disk_key`; `start_sector`
 	// is where the device begins on that disk.
 	struct Device {
-		u32 index = 0;	    // the caller's name for it, given back by locate()
+		u32 index = 0; // the caller's name for it, given back by locate()
 		u64 disk_key = 0;
 		u64 start_sector = 0;
 		u64 sectors = 0;
@@ -32,7 +32,7 @@ public:
 		u32 device_index = 0;
 		u32 first_unit = 0;
 		u32 units = 0;
-		u64 unit_sector = 0;	 // of the first unit, relative to the device
+		u64 unit_sector = 0; // of the first unit, relative to the device
 		u64 disk_key = 0;
 		u64 absolute_sector = 0; // as given, relative to the disk
 		u64 sectors = 0;	 // as given

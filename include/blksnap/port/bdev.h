@@ -13,10 +13,10 @@ struct shim_device;
 
 struct shim_bdev_info {
 	shim_u32 major, minor;
-	shim_u64 disk_key;	/* identifies the whole disk while the info's source is held */
-	shim_u64 start_sector;	/* of a partition within its disk, else 0 */
-	shim_u64 sectors;	/* capacity */
-	shim_u64 diskseq;	/* changes with the medium */
+	shim_u64 disk_key;     /* identifies the whole disk while the info's source is held */
+	shim_u64 start_sector; /* of a partition within its disk, else 0 */
+	shim_u64 sectors;      /* capacity */
+	shim_u64 diskseq;      /* changes with the medium */
 	/* 0 for plain disks; for stacked ones (dm, md, loop, ...) a number that is higher for
 	 * upper devices than for the ones they stand on. */
 	shim_u64 stack_rank;
@@ -24,11 +24,11 @@ struct shim_bdev_info {
 	shim_u32 physical_block_bytes;
 	shim_u32 major_of_disk, minor_of_disk;
 	shim_u8 is_partition;
-	shim_u8 is_image;	/* one of our own image devices */
+	shim_u8 is_image; /* one of our own image devices */
 	/* 0, or why writes to this device cannot be tracked. */
-	int untrackable;	/* positive errno */
+	int untrackable; /* positive errno */
 	const char *untrackable_why;
-	char name[32];		/* as the kernel calls it, "sda1" */
+	char name[32]; /* as the kernel calls it, "sda1" */
 };
 
 SHIM_BEGIN

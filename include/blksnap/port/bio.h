@@ -18,16 +18,16 @@ struct shim_bdev;
 enum shim_write_kind {
 	SHIM_WRITE_DATA,
 	SHIM_WRITE_ZEROES,
-	SHIM_WRITE_ERASE,   /* secure erase */
+	SHIM_WRITE_ERASE, /* secure erase */
 	SHIM_WRITE_DISCARD,
 };
 
 struct shim_write {
-	shim_u64 sector;	/* absolute on the whole disk */
-	shim_u64 end_sector;	/* first sector behind the partition or disk it is addressed to */
-	shim_u32 sectors;	/* 0 for an empty flush */
+	shim_u64 sector;     /* absolute on the whole disk */
+	shim_u64 end_sector; /* first sector behind the partition or disk it is addressed to */
+	shim_u32 sectors;    /* 0 for an empty flush */
 	shim_u8 kind;
-	shim_u8 supported;	/* 0: the queue will refuse this operation */
+	shim_u8 supported; /* 0: the queue will refuse this operation */
 };
 
 /* Room in a record for what the bio had before it was admitted or redirected. */
@@ -108,8 +108,8 @@ void shim_io_submit(struct shim_io *io, void *owner) SHIM_NOEXCEPT;
 /* --- the core's side ---------------------------------------------------------------------- */
 
 enum blksnap_verdict {
-	BLKSNAP_PASS,	     /* let the bio go on */
-	BLKSNAP_TAKEN,	     /* the core holds it, or has completed it */
+	BLKSNAP_PASS,	       /* let the bio go on */
+	BLKSNAP_TAKEN,	       /* the core holds it, or has completed it */
 	BLKSNAP_TAKEN_CROWDED, /* the same, and the submitter should wait if it may */
 };
 

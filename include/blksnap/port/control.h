@@ -14,9 +14,9 @@ struct shim_params {
 	shim_u32 free_diff_buffer_pool_size; /* pages kept ready per device */
 	shim_u64 diff_storage_minimum;	     /* sectors */
 	shim_u32 storage_on_origin_after_take;
-	shim_u32 cow_memory_limit_kib;	     /* of copies not yet stored, per device */
-	shim_u32 cow_timeout_ms;	     /* without progress, until an image is given up */
-	shim_u32 parked_limit;		     /* parked bios per disk before submitters wait */
+	shim_u32 cow_memory_limit_kib; /* of copies not yet stored, per device */
+	shim_u32 cow_timeout_ms;       /* without progress, until an image is given up */
+	shim_u32 parked_limit;	       /* parked bios per disk before submitters wait */
 	shim_u32 freeze_timeout_ms;
 	shim_u32 drain_timeout_ms;
 };
