@@ -40,7 +40,7 @@ constant_under_fio()
 	check "$origin: take under fio" take
 	image=$(image_of "$origin")
 	copy_of "$image" >"$work/first"
-	sleep 8
+	sleep 5
 	check "$origin: two readings of the image are equal" reads_like "$work/first" "$image"
 	check "$origin: fio met no error" stop_load
 	check "$origin: the origin has moved on" differs_from "$work/first" "$origin"
@@ -70,7 +70,7 @@ known_content_under_load()
 	image=$(image_of "$origin")
 	check "$origin: every block of the image is whole" stamped-io learn "$image" "$work/at-cut" --count $blocks
 	check "$origin: random reads of it under random writes" \
-		stamped-io read "$image" "$work/at-cut" --count $blocks --seconds 8 --blocks 16
+		stamped-io read "$image" "$work/at-cut" --count $blocks --seconds 5 --blocks 16
 	check "$origin: so do reads of single sectors" \
 		stamped-io read "$image" "$work/at-cut" --count $blocks --seconds 3 --sectors --blocks 3
 

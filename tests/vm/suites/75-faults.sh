@@ -10,7 +10,7 @@
 # shellcheck source=tests/vm/suites/lib/snapshot.sh
 . "$(dirname "$0")/lib/snapshot.sh"
 
-plan 11
+plan 12
 
 store=/dev/vde
 store_sectors=$((512 * 2048))
@@ -207,6 +207,20 @@ trimmed_raw()
 	take_with_store "$store" 2048 /dev/mapper/nodiscard && ! blkdiscard --force /dev/mapper/nodiscard &&
 		destroy && remove_dm_device nodiscard
 }
+# Zeroes change data: they are copied before, in pieces, however large the request.
+zeroed()
+{
+	local image
+
+	stamped-io fill /dev/vdc "$work/origin" --count 16384 --seed 19 >/dev/null
+	[[ $(</sys/block/vdc/queue/write_zeroes_max_bytes) -gt 0 ]] || return
+	take_with_store "$store" "$store_sectors" /dev/vdc || return
+	image=$(image_of /dev/vdc)
+	blkdiscard --zeroout --force --offset 4096 --length $((60 << 20)) /dev/vdc &&
+		stamped-io check "$image" "$work/origin" --count 16384 &&
+		cmp -n $((60 << 20)) -i 4096:0 /dev/vdc /dev/zero && not_lost && destroy
+}
+check 'write-zeroes commands are copied' zeroed
 uuid=''
 check 'fstrim of ext4 costs neither copies nor the image' trimmed ext4
 uuid=nouuid
