@@ -166,6 +166,16 @@ void shim_memory_free(void *memory) noexcept
 	release(memory);
 }
 
+struct page *shim_page_alloc(unsigned gfp) noexcept
+{
+	return static_cast<struct page *>(shim_memory_alloc(4096, gfp));
+}
+
+void shim_page_free(struct page *page) noexcept
+{
+	release(page);
+}
+
 void *shim_memory_alloc_large(std::size_t bytes) noexcept
 {
 	check_may_sleep();

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// CopyTable against a plain list: which copy covers a block, and how far the gaps between them go.
+#include <blksnap/core/copy_table.hpp>
+
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "fake_port.hpp"
+
+using namespace blksnap;
+
+namespace
+{
+
+// The table never looks at the area.
+DiffArea &no_area()
+{
+	static long place;
+	return reinterpret_cast<DiffArea &>(place);
+}
+
+class CopyTableTest : public testing::Test
+{
+protected:
+	~CopyTableTest() override
+	{
+		for (Copy *copy : copies_) {
+			table_.remove(*copy);
+			destroy(copy);
+		}
+		EXPECT_TRUE(table_.empty());
+	}
+	Copy &add(u64 first, u32 blocks)
+	{
+		Copy *copy = Copy::create(no_area(), CopyUse::Origin, 1, false, Gfp::Kernel);
+		copy->first = first;
+		copy->blocks = blocks;
+		table_.insert(*copy);
+		copies_.push_back(copy);
+		return *copy;
+	}
+	bool covered(u64 block) const
+	{
+		for (const Copy *copy : copies_)
+			if (block >= copy->first && block < copy->end())
+				return true;
+		return false;
+	}
+
+	CopyTable table_;
+	std::vector<Copy *> copies_;
+};
+
+} // namespace
+
+TEST_F(CopyTableTest, finds_a_copy_by_each_of_its_blocks)
+{
+	Copy &copy = add(10, 3);
+	EXPECT_EQ(table_.find(9), nullptr);
+	EXPECT_EQ(table_.find(10), &copy);
+	EXPECT_EQ(table_.find(12), &copy);
+	EXPECT_EQ(table_.find(13), nullptr);
+}
+
+TEST_F(CopyTableTest, a_gap_ends_at_the_next_copy_the_region_or_the_limit)
+{
+	EXPECT_EQ(table_.gap(0, 1000), Copy::kRegionBlocks);
+	EXPECT_EQ(table_.gap(200, 1000), Copy::kRegionBlocks - 200);
+	EXPECT_EQ(table_.gap(200, 5), 5u);
+	add(210, 2);
+	EXPECT_EQ(table_.gap(200, 1000), 10u);
+	EXPECT_EQ(table_.gap(212, 1000), Copy::kRegionBlocks - 212);
+}
+
+// Regions far apart share buckets: they must not be taken for each other.
+TEST_F(CopyTableTest, regions_in_one_bucket_are_kept_apart)
+{
+	constexpr u64 far = u64{1} << 40;
+	Copy &near = add(0, 4);
+	for (u64 i = 1; i < 600; i++)
+		add(far + i * Copy::kRegionBlocks, 4);
+	EXPECT_EQ(table_.find(2), &near);
+	EXPECT_EQ(table_.find(far), nullptr);
+	EXPECT_EQ(table_.gap(4, 1000), Copy::kRegionBlocks - 4);
+	EXPECT_EQ(table_.find(far + 5 * Copy::kRegionBlocks), copies_[5]);
+}
+
+TEST_F(CopyTableTest, agrees_with_a_list)
+{
+	std::mt19937 random(3);
+	for (u32 i = 0; i < 300; i++) {
+		const u64 first = random() % 4096;
+		const auto blocks = static_cast<u32>(1 + random() % 6);
+		bool free = first / Copy::kRegionBlocks ==
+			    (first + blocks - 1) / Copy::kRegionBlocks;
+		for (u32 b = 0; b < blocks; b++)
+			free &= !covered(first + b);
+		if (free)
+			add(first, blocks);
+	}
+	for (u64 block = 0; block < 4096; block++) {
+		EXPECT_EQ(table_.find(block) != nullptr, covered(block));
+		if (covered(block))
+			continue;
+		u64 end = block;
+		while (end % Copy::kRegionBlocks != Copy::kRegionBlocks - 1 && !covered(end + 1))
+			end++;
+		EXPECT_EQ(table_.gap(block, 4096), end + 1 - block);
+	}
+}
