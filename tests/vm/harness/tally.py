@@ -50,6 +50,7 @@ class Source:
         self._planned = None
         self._seen = 0
         self._gtest_running = 0
+        self._gtest_ran = False
         self._is_gtest = False
 
     def feed(self, line: str) -> None:
@@ -62,7 +63,7 @@ class Source:
 
     def finish(self, status: int = 0) -> Totals:
         if self._is_gtest:
-            if self._gtest_running:
+            if self._gtest_running or not self._gtest_ran:
                 self._fail("stopped in the middle")
         else:
             self._finish_tap()
@@ -110,7 +111,9 @@ class Source:
         if running := GTEST_RUNNING.match(line):
             self._gtest_running += int(running[1])
         elif ran := GTEST_RAN.match(line):
-            self._gtest_running -= int(ran[1])
+            # A brief report does not say when it begins, but always how it ends.
+            self._gtest_running = max(0, self._gtest_running - int(ran[1]))
+            self._gtest_ran = True
         elif count := GTEST_COUNT.match(line):
             kind = count[1].strip()
             if kind == "PASSED":
