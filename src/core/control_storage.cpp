@@ -36,7 +36,7 @@ Result<void> Control::append_storage(const Uuid &id, DeviceNumber number,
 	TRY(check_covered(info, ranges, params));
 	auto portion = TRY(snapshot->storage().prepare(info, ranges));
 	// Before the store can write there: a read in flight looks again when it completes.
-	TRY(exclude_covered(info, ranges));
+	exclude_covered(info, ranges);
 	snapshot->storage().append(portion, device.release());
 	shim_log(SHIM_LOG_INFO, "snapshot %s: %u ranges of %s appended as diff storage",
 		 id.text().characters, ranges.size(), info.name);
@@ -128,8 +128,8 @@ Result<void> Control::check_covered(const shim_bdev_info &store,
 }
 
 // Accepted all the same, by parameter: those sectors of the images read as zeroes from now on.
-Result<void> Control::exclude_covered(const shim_bdev_info &store,
-				      const Vector<DiffStorage::GivenRange> &ranges)
+void Control::exclude_covered(const shim_bdev_info &store,
+			      const Vector<DiffStorage::GivenRange> &ranges)
 {
 	for (const Ref<Snapshot> &snapshot : snapshots_) {
 		if (snapshot->state() != Snapshot::State::Taken)
@@ -141,13 +141,17 @@ Result<void> Control::exclude_covered(const shim_bdev_info &store,
 			for (const auto &range : ranges) {
 				const auto part = member.tracker->covered(
 					store.start_sector + range.sector, range.sectors);
-				if (!part.empty())
-					TRY(parts.push_back(part));
+				if (part.empty() || parts.push_back(part).ok())
+					continue;
+				member.area->fail(Errno::NoMem);
+				break;
 			}
-			TRY(member.area->exclude(parts));
+			// The storage is appended all the same: an image that cannot be told is lost.
+			const auto result = member.area->exclude(parts);
+			if (!result.ok())
+				member.area->fail(result.error());
 		}
 	}
-	return {};
 }
 
 // Before the cut: what all stores occupy on the devices of this snapshot.

@@ -59,98 +59,116 @@ DiffArea::~DiffArea()
 
 // --- origin writes ---------------------------------------------------------------------------
 
+// In slices, so that a bio of GiBs does not keep interrupts off: blocks only ever go towards Stored,
+// so what a slice found preserved stays so.
 DiffArea::Preserve DiffArea::preserve(bio *bio, SectorRange range)
 {
-	Scan scan;
-	const auto result = state_.with([&](State &state) {
-		if (state.closed)
-			return Preserve::Done;
-		scan = start_copies(state, range, CopyUse::Origin);
-		if (!scan.wait_for && !scan.starved)
-			return Preserve::Done;
-		shim_bio_prepare_park(bio);
-		if (scan.wait_for)
-			scan.wait_for->origin_waiters.push_back(bio);
-		else
-			state.origin_budget.wait(bio);
-		return Preserve::Parked;
-	});
-	if (scan.started)
-		shim_work_queue(work_);
-	if (scan.starved)
-		storage_.flush();
-	return result;
+	const u64 end = end_block(range);
+	u64 block = first_block(range);
+
+	while (block < end) {
+		Scan scan;
+		const auto result = state_.with([&](State &state) {
+			if (state.closed) {
+				scan.next = end;
+				return Preserve::Done;
+			}
+			scan = start_copies(state, block, end, CopyUse::Origin);
+			if (!scan.wait_for && !scan.starved)
+				return Preserve::Done;
+			shim_bio_prepare_park(bio);
+			if (scan.wait_for)
+				scan.wait_for->origin_waiters.push_back(bio);
+			else
+				state.origin_budget.wait(bio);
+			return Preserve::Parked;
+		});
+		if (scan.started)
+			shim_work_queue(work_);
+		if (scan.starved)
+			storage_.flush();
+		if (result == Preserve::Parked)
+			return result;
+		block = scan.next;
+	}
+	return Preserve::Done;
 }
 
 bool DiffArea::is_preserved(SectorRange range)
 {
-	return state_.with([&](State &state) {
-		const u64 end = end_block(range);
-		u64 block = first_block(range);
+	const u64 end = end_block(range);
+	u64 block = first_block(range);
+	bool preserved = true;
 
-		while (!state.closed && block < end) {
-			if (const u64 skip = excluded_blocks(state.excluded, block, end - block)) {
-				block += skip;
-			} else if (Copy *copy = state.copies.find(block)) {
-				if (copy->state != Copy::State::Buffered)
-					return false;
-				block = copy->end();
-			} else {
-				const auto run = state.map.lookup(block, end - block);
-				if (!run.mapped)
-					return false;
-				block += run.blocks;
+	while (preserved && block < end) {
+		preserved = state_.with([&](State &state) {
+			if (state.closed) {
+				block = end;
+				return true;
 			}
-		}
-		return true;
-	});
+			for (u32 i = 0; i < kWalkLookups && block < end; i++) {
+				const u64 blocks = preserved_blocks(state, block, end);
+				if (!blocks)
+					return false;
+				block += blocks;
+			}
+			return true;
+		});
+	}
+	return preserved;
 }
 
-// Begins a copy for each block of a write that has none. The bio waits for the first that is not
-// buffered yet, and walks again then.
-DiffArea::Scan DiffArea::start_copies(State &state, SectorRange range, CopyUse use)
+// How many blocks from `block` on need no copy for the same reason, 0 if that one does.
+u64 DiffArea::preserved_blocks(State &state, u64 block, u64 end)
 {
-	Scan scan;
+	if (const u64 skip = excluded_blocks(state.excluded, block, end - block))
+		return skip;
+	if (Copy *copy = state.copies.find(block))
+		return copy->state == Copy::State::Buffered ? copy->end() - block : 0;
+	const auto run = state.map.lookup(block, end - block);
+	return run.mapped ? run.blocks : 0;
+}
+
+// Begins a copy for each block of a slice that has none. The bio waits for the first that is not
+// buffered yet, and walks again then.
+DiffArea::Scan DiffArea::start_copies(State &state, u64 block, u64 end, CopyUse use)
+{
+	const Scan scan = walk(state, block, end, use);
 	BioList woken;
 
-	walk(state, range, use, scan);
 	if (!scan.starved)
 		budget(state, use).pass_on(woken);
 	wake(use, woken);
 	return scan;
 }
 
-void DiffArea::walk(State &state, SectorRange range, CopyUse use, Scan &scan)
+DiffArea::Scan DiffArea::walk(State &state, u64 block, u64 end, CopyUse use)
 {
-	const u64 end = end_block(range);
-	u64 block = first_block(range);
+	Scan scan;
 	u64 begun = 0;
 
-	// A long write waits for the copies begun so far and begins more when it walks again.
-	while (block < end && begun < kWalkBlocks) {
-		if (const u64 skip = excluded_blocks(state.excluded, block, end - block)) {
+	for (u32 i = 0; i < kWalkLookups && begun < kWalkBlocks && block < end; i++) {
+		if (const u64 skip = preserved_blocks(state, block, end)) {
 			block += skip;
 			continue;
 		}
 		Copy *copy = state.copies.find(block);
 		if (!copy) {
 			const auto run = state.map.lookup(block, end - block);
-			if (run.mapped) {
-				block += run.blocks;
-				continue;
-			}
 			copy = start_copy(state, block, state.copies.gap(block, run.blocks), use);
 			if (!copy) {
 				scan.starved = true;
-				return;
+				break;
 			}
 			scan.started = true;
 			begun += copy->blocks;
 		}
-		if (copy->state != Copy::State::Buffered && !scan.wait_for)
+		if (!scan.wait_for)
 			scan.wait_for = copy;
 		block = copy->end();
 	}
+	scan.next = block;
+	return scan;
 }
 
 Copy *DiffArea::start_copy(State &state, u64 first, u64 blocks, CopyUse use)
@@ -347,7 +365,12 @@ DiffArea::Source DiffArea::locate(SectorRange range)
 		const auto sectors_of = [&](u64 blocks) {
 			return static_cast<u32>(min(limit, blocks * kSectorsPerBlock - within));
 		};
-		if (Copy *copy = state.copies.find(block)) {
+		Copy *copy = state.copies.find(block);
+		// A copy that is stored and only waits for its last reader takes no new ones: they
+		// could keep it for ever. It is in the map.
+		if (copy && copy->state == Copy::State::Buffered && !copy->in_store)
+			copy = nullptr;
+		if (copy) {
 			if (copy->state != Copy::State::Buffered)
 				return Source{Source::Kind::Origin,
 					      sectors_of(copy->end() - block)};
@@ -397,30 +420,42 @@ bool DiffArea::is_still_at_origin(SectorRange range)
 
 DiffArea::ImageWrite DiffArea::prepare_image_write(bio *bio, SectorRange range)
 {
-	Scan scan;
-	const auto result = state_.with([&](State &state) {
-		const auto hole = state.excluded.lookup(range.first, range.count);
-		if (state.closed || hole.excluded || hole.sectors < range.count)
-			return ImageWrite::Failed;
-		scan = start_copies(state, range, CopyUse::Image);
-		Copy *copy = scan.wait_for;
-		for (u64 block = first_block(range); !copy && block < end_block(range);) {
-			copy = state.copies.find(block);
-			block += state.copies.gap(block, end_block(range) - block);
-		}
-		if (!copy && !scan.starved)
-			return ImageWrite::Ready;
-		if (copy)
-			copy->image_waiters.push_back(bio);
-		else
-			state.image_budget.wait(bio);
-		return ImageWrite::Parked;
-	});
-	if (scan.started)
-		shim_work_queue(work_);
-	if (result == ImageWrite::Parked)
-		storage_.flush();
-	return result;
+	const u64 end = end_block(range);
+	u64 block = first_block(range);
+
+	while (block < end) {
+		Scan scan;
+		const auto result = state_.with([&](State &state) {
+			const auto hole = state.excluded.lookup(range.first, range.count);
+			if (state.closed || hole.excluded || hole.sectors < range.count)
+				return ImageWrite::Failed;
+			scan = start_copies(state, block, end, CopyUse::Image);
+			Copy *copy = first_copy(state, block, scan.next);
+			if (copy)
+				copy->image_waiters.push_back(bio);
+			else if (scan.starved)
+				state.image_budget.wait(bio);
+			return copy || scan.starved ? ImageWrite::Parked : ImageWrite::Ready;
+		});
+		if (scan.started)
+			shim_work_queue(work_);
+		if (result == ImageWrite::Parked)
+			storage_.flush();
+		if (result != ImageWrite::Ready)
+			return result;
+		block = scan.next;
+	}
+	return ImageWrite::Ready;
+}
+
+Copy *DiffArea::first_copy(State &state, u64 block, u64 end)
+{
+	while (block < end) {
+		if (Copy *copy = state.copies.find(block))
+			return copy;
+		block += state.copies.gap(block, end - block);
+	}
+	return nullptr;
 }
 
 // --- life ------------------------------------------------------------------------------------

@@ -276,6 +276,10 @@ void Disk::release_one(bio *bio)
 
 	if (outcome == Outcome::Parked)
 		return;
+	// Without record nothing else tells that this worker is still to submit it: the disk must
+	// not be taken away (and this worker be waited for) meanwhile.
+	pins_.fetch_add(1, Order::Relaxed);
+	Defer unpin([&] { pins_.fetch_sub(1, Order::Release); });
 	const u32 parked = parked_.fetch_sub(1, Order::Relaxed) - 1;
 	if (parked == parked_limit_ / 2 || parked == 0)
 		uncrowded_.wake_all();

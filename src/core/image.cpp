@@ -69,19 +69,27 @@ bool Image::serve_whole(bio *bio)
 	if (request.op != SHIM_IMAGE_READ || range.empty())
 		return false;
 	const auto source = area_.locate(range);
-	if (source.sectors != range.count) {
+	if (source.sectors != range.count || !is_one_place(source)) {
 		if (source.copy)
 			area_.unpin(*source.copy);
 		return false;
 	}
-	ImageRequest *started = begin(bio, false);
-	if (started) {
-		move(*started, range, 0, source);
+	// Nothing sleeps while a copy is pinned: its pages are missing elsewhere.
+	if (fill(bio, 0, source))
+		end(bio, area_.failed() ? to_int(Errno::Io) : 0);
+	else if (ImageRequest *started = begin(bio, false)) {
+		send(*started, range, 0, source);
 		put(*started);
-	} else if (source.copy) {
-		area_.unpin(*source.copy);
 	}
 	return true;
+}
+
+bool Image::is_one_place(const DiffArea::Source &source)
+{
+	if (source.kind != DiffArea::Source::Kind::Store)
+		return true;
+	const auto place = storage_.locate(source.unit);
+	return source.sector_in_unit + source.sectors <= u64{place.units} * kSectorsPerBlock;
 }
 
 void Image::requeue(BioList &bios)
@@ -180,30 +188,39 @@ void Image::cut(ImageRequest &request, SectorRange range, u32 offset_sectors)
 	}
 }
 
-// Moves the first `source.sectors` sectors of the range, and lets go of the copy.
+// Moves the first `source.sectors` sectors of the range.
 void Image::move(ImageRequest &request, SectorRange range, u32 offset_sectors,
 		 const DiffArea::Source &source)
+{
+	// All blocks of a write are stored. One that a store was put on after the write was prepared
+	// shows zeroes: it goes nowhere. To the origin it must not go, whatever happened.
+	ASSERT(!request.is_write || source.kind == DiffArea::Source::Kind::Store ||
+	       source.kind == DiffArea::Source::Kind::Zero);
+	if (request.is_write && source.kind == DiffArea::Source::Kind::Zero)
+		return;
+	if (!fill(request.request, offset_sectors, source))
+		send(request, {range.first, source.sectors}, offset_sectors, source);
+}
+
+// Fills a part of a read from memory and lets go of the copy; false if it is not in memory.
+bool Image::fill(bio *bio, u32 offset_sectors, const DiffArea::Source &source)
 {
 	const u32 offset_bytes = offset_sectors << kSectorShift;
 	const u32 bytes = source.sectors << kSectorShift;
 
 	switch (source.kind) {
 	case DiffArea::Source::Kind::Zero:
-		// A write goes nowhere if a store was put there after it was prepared.
-		if (!request.is_write)
-			shim_bio_fill_zero(request.request, offset_bytes, bytes);
-		return;
+		shim_bio_fill_zero(bio, offset_bytes, bytes);
+		return true;
 	case DiffArea::Source::Kind::Memory:
-		ASSERT(!request.is_write); // all its blocks are stored
-		shim_bio_fill(request.request, offset_bytes, source.memory,
-			      source.page_offset_bytes, bytes);
+		shim_bio_fill(bio, offset_bytes, source.memory, source.page_offset_bytes, bytes);
 		area_.unpin(*source.copy);
-		return;
+		return true;
 	case DiffArea::Source::Kind::Store:
 	case DiffArea::Source::Kind::Origin:
-		send(request, {range.first, source.sectors}, offset_sectors, source);
-		return;
+		break;
 	}
+	return false;
 }
 
 // One piece, one own bio, or several where the store is not contiguous.

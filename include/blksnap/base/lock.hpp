@@ -98,7 +98,8 @@ public:
 		return body(data_);
 	}
 
-	// For an object that nobody else sees yet: may sleep.
+	// For an object that nobody else sees yet, or to read what only this thread changes: may
+	// sleep.
 	template <class F> auto with_unshared(F &&body) { return body(data_); }
 
 private:

@@ -94,8 +94,8 @@ private:
 	Result<void> check_covered(const shim_bdev_info &store,
 				   const Vector<DiffStorage::GivenRange> &ranges,
 				   const shim_params &params);
-	Result<void> exclude_covered(const shim_bdev_info &store,
-				     const Vector<DiffStorage::GivenRange> &ranges);
+	void exclude_covered(const shim_bdev_info &store,
+			     const Vector<DiffStorage::GivenRange> &ranges);
 	Result<Ref<Snapshot>> begin_take(const Uuid &id);
 	Result<void> exclude_stores(Snapshot &snapshot);
 	Result<void> take(Snapshot &snapshot);

@@ -70,7 +70,7 @@ public:
 	// Ready: all blocks are stored and can be overwritten in the store. Parked: the bio comes
 	// back to the image when there is something new. Context: process.
 	ImageWrite prepare_image_write(bio *bio, SectorRange range);
-	// No errno: held. Context: any.
+	// The image is lost or has ended. Context: any.
 	bool failed() const { return failure_.load(Order::Acquire) != 0; }
 
 	// --- life ----------------------------------------------------------------------------
@@ -103,7 +103,8 @@ public:
 private:
 	static constexpr u32 kImageReservePages = 8;
 	static constexpr u32 kImageLimitPages = 64;
-	// How far one walk begins copies: it runs with interrupts off.
+	// How far one slice of a walk looks, and begins copies: interrupts are off meanwhile.
+	static constexpr u32 kWalkLookups = 128;
 	static constexpr u64 kWalkBlocks = 512;
 	static constexpr int kEnded = -1; // failure_ is this, or a positive errno
 
@@ -120,14 +121,17 @@ private:
 		Copy *wait_for = nullptr;
 		bool starved = false;
 		bool started = false;
+		u64 next = 0; // block where the slice ended
 	};
 
 	DiffArea(Tracker &tracker, shim_bdev *origin, DiffStorage &storage, EventQueue &events,
 		 const Limits &limits);
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
 
-	Scan start_copies(State &state, SectorRange range, CopyUse use);
-	void walk(State &state, SectorRange range, CopyUse use, Scan &scan);
+	Scan start_copies(State &state, u64 block, u64 end, CopyUse use);
+	Scan walk(State &state, u64 block, u64 end, CopyUse use);
+	static u64 preserved_blocks(State &state, u64 block, u64 end);
+	static Copy *first_copy(State &state, u64 block, u64 end);
 	Copy *start_copy(State &state, u64 first, u64 blocks, CopyUse use);
 	static CopyBudget &budget(State &state, CopyUse use);
 	void wake(CopyUse use, BioList &bios);

@@ -25,7 +25,7 @@ struct ImageRequest {
 	Image &image;
 	bio *const request;
 	const bool is_write;
-	Atomic<u32> pieces{1}; // and one for the worker while it cuts
+	Atomic<u32> pieces{1}; // and one for whoever cuts it
 	Atomic<int> error;
 
 	ImageRequest(Image &owner, bio *bio, bool write)
@@ -81,6 +81,8 @@ private:
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
 
 	bool serve_whole(bio *bio);
+	bool is_one_place(const DiffArea::Source &source);
+	bool fill(bio *bio, u32 offset_sectors, const DiffArea::Source &source);
 	void serve(bio *bio);
 	void serve_write(bio *bio, SectorRange range);
 	void start(bio *bio, SectorRange range, bool is_write);

@@ -4,7 +4,7 @@
 //
 //     Creating ──> Created ── take ──> Taking ──> Taken ── destroy ──> Ending
 //                     ^                   │
-//                     └────── failed ─────┘
+//                     └────── failed ─────┘   (or Created ── destroy ──> Ending)
 //
 // The state changes under the control's mutex; what takes long (settling, freezing, draining) happens
 // outside of it, while Creating, Taking or Ending keep others away.
@@ -66,7 +66,7 @@ public:
 	// Images and areas end; undoes prepare() and what came after it. Bounded by lower devices.
 	void dismantle();
 
-	// Closes the devices, after release(). Closing may sync them: no lock is held.
+	// Closes the devices, after release(). Closing may sync them, so better without lock.
 	void close();
 
 	void run_watch();

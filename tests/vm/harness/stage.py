@@ -5,6 +5,7 @@ A copy of the few things tests need, not the project itself: a build that runs a
 not change a program while a guest executes it.
 """
 import shutil
+import subprocess
 from pathlib import Path
 
 from harness.paths import PROJECT
@@ -26,6 +27,14 @@ def stage_project(kernel: str, target: Path) -> None:
         if (PROJECT / part).is_dir():
             shutil.copytree(PROJECT / part, target / part, symlinks=True,
                             ignore=shutil.ignore_patterns("__pycache__"), copy_function=_copy)
+    _strip(target / "build" / "bin")
+
+
+def _strip(programs: Path) -> None:
+    """Debug information makes programs slow to load over the share, and nobody looks at it there."""
+    for program in programs.glob("*"):
+        if program.is_file() and program.read_bytes()[:4] == b"\x7fELF":
+            subprocess.run(["strip", program], check=False)
 
 
 def _copy(source: str, target: str) -> None:
