@@ -105,8 +105,18 @@ Rcu rcu;
 
 } // namespace
 
+struct bio {
+	struct bio *next;
+};
+
 namespace fake
 {
+
+struct ::bio *bio(unsigned number)
+{
+	static struct ::bio bios[64];
+	return &bios[number % 64];
+}
 
 long live_allocations()
 {
@@ -164,6 +174,16 @@ void *shim_memory_alloc(std::size_t bytes, unsigned gfp) noexcept
 void shim_memory_free(void *memory) noexcept
 {
 	release(memory);
+}
+
+struct bio *shim_bio_next(struct bio *bio) noexcept
+{
+	return bio->next;
+}
+
+void shim_bio_set_next(struct bio *bio, struct bio *next) noexcept
+{
+	bio->next = next;
 }
 
 struct page *shim_page_alloc(unsigned gfp) noexcept

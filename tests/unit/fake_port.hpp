@@ -6,10 +6,13 @@
 #pragma once
 
 #include <blksnap/base/memory.hpp>
+#include <blksnap/port/bio.h>
 
 namespace fake
 {
 
+// One of a few bios that only know how to be in a list.
+struct ::bio *bio(unsigned number);
 // Allocations of all kinds that were not freed yet.
 long live_allocations();
 // The n-th allocation from now on fails, once; 0: none does.
