@@ -148,13 +148,17 @@ DiffArea::Scan DiffArea::walk(State &state, u64 block, u64 end, CopyUse use)
 	u64 begun = 0;
 
 	for (u32 i = 0; i < kWalkLookups && begun < kWalkBlocks && block < end; i++) {
-		if (const u64 skip = preserved_blocks(state, block, end)) {
+		if (const u64 skip = excluded_blocks(state.excluded, block, end - block)) {
 			block += skip;
 			continue;
 		}
 		Copy *copy = state.copies.find(block);
 		if (!copy) {
 			const auto run = state.map.lookup(block, end - block);
+			if (run.mapped) {
+				block += run.blocks;
+				continue;
+			}
 			copy = start_copy(state, block, state.copies.gap(block, run.blocks), use);
 			if (!copy) {
 				scan.starved = true;
@@ -163,7 +167,7 @@ DiffArea::Scan DiffArea::walk(State &state, u64 block, u64 end, CopyUse use)
 			scan.started = true;
 			begun += copy->blocks;
 		}
-		if (!scan.wait_for)
+		if (copy->state != Copy::State::Buffered && !scan.wait_for)
 			scan.wait_for = copy;
 		block = copy->end();
 	}
