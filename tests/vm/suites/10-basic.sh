@@ -10,7 +10,7 @@
 # shellcheck source=tests/vm/suites/lib/snapshot.sh
 . "$(dirname "$0")/lib/snapshot.sh"
 
-plan 68
+plan 69
 
 origin=/dev/vdb second=/dev/vdc store=/dev/vdd
 store_sectors=$((256 * 2048))
@@ -57,6 +57,17 @@ queue()
 	cat "/sys/block/${1#/dev/}/queue/$2"
 }
 
+# Two snapshots that write to the same sectors would overwrite each other's copies.
+given_to_another()
+{
+	local other status
+
+	other=$(blksnap snapshot_create --device $second) || return
+	! blksnap snapshot_appendstorage --id "$other" --device $store --range 8:8
+	status=$?
+	blksnap snapshot_destroy --id "$other" && blksnap tracker_remove --device $second && return $status
+}
+
 # --- load ------------------------------------------------------------------------------------
 
 check 'the module loads' load_module diff_storage_minimum=$store_sectors
@@ -90,6 +101,7 @@ check 'take without storage is refused' fails_with 'no diff storage' take
 check 'storage beyond the end is refused' fails_with 'leaves the device' append $store "$(sectors_of $store):8"
 check 'append' append $store 0:$store_sectors
 check 'storage given twice is refused' fails_with 'overlaps' append $store 8:8
+check 'storage of another snapshot is refused' given_to_another
 check 'no map before the take' fails_with 'no taken snapshot' blksnap tracker_readcbtmap --device $origin --file "$work/none"
 
 # --- take and image --------------------------------------------------------------------------
