@@ -108,7 +108,10 @@ check '15 rounds with the redirecting hook' rounds ipmodify 15
 check 'fio on the raw device met no error' stop_load "$load_raw"
 check 'fio on the file system met no error' stop_load "$load_file"
 free_after=$(kernel_memory)
-check 'memory is back' at_most $((free_before - free_after)) $tolerance_kib 'KiB less free'
+# Coarse: free pages on the lists of CPUs, stacks of idle workers and page tables are not counted as free;
+# up to 12 MiB of them were seen. One lost reserve of pages per round would be over 25 MiB. What the module
+# allocates is held by its own assertion (every page of a pool is back) and by the two checks that follow.
+check 'memory is back' at_most $((free_before - free_after)) $((16 * 1024)) 'KiB less free'
 check 'slab is back' at_most $(($(slab_memory) - slab_before)) $((tolerance_kib / 2)) 'KiB more slab'
 check 'vmalloc is back' at_most $(($(vmalloc_memory) - vmalloc_before)) 1024 'KiB more vmalloc'
 check 'the log has no complaint' no_words_in_log "$log_lines"
