@@ -108,9 +108,9 @@ check '15 rounds with the redirecting hook' rounds ipmodify 15
 check 'fio on the raw device met no error' stop_load "$load_raw"
 check 'fio on the file system met no error' stop_load "$load_file"
 free_after=$(kernel_memory)
-# Coarse: free pages on the lists of CPUs, stacks of idle workers and page tables are not counted as free;
-# up to 12 MiB of them were seen. One lost reserve of pages per round would be over 25 MiB. What the module
-# allocates is held by its own assertion (every page of a pool is back) and by the two checks that follow.
+# Coarse: between runs of the same code this measure swung by 12 MiB either way (not explained; pages on the
+# lists of CPUs are not counted as free). One lost reserve of pages per round would be over 25 MiB. What the
+# module allocates is held by its own assertion (every page of a pool is back) and by the next two checks.
 check 'memory is back' at_most $((free_before - free_after)) $((16 * 1024)) 'KiB less free'
 check 'slab is back' at_most $(($(slab_memory) - slab_before)) $((tolerance_kib / 2)) 'KiB more slab'
 check 'vmalloc is back' at_most $(($(vmalloc_memory) - vmalloc_before)) 1024 'KiB more vmalloc'
