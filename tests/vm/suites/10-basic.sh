@@ -32,11 +32,6 @@ node_has_mode()
 	[[ $(stat -c '%F %a' "$1") == "$2" ]] || { stat "$1"; return 1; }
 }
 
-same()
-{
-	[[ $1 == "$2" ]] || { echo "'$1' is not '$2'"; return 1; }
-}
-
 differ()
 {
 	[[ $1 != "$2" ]] || { echo "both are '$1'"; return 1; }
@@ -62,10 +57,10 @@ given_to_another()
 {
 	local other status
 
-	other=$(blksnap snapshot_create --device $second) || return
-	! blksnap snapshot_appendstorage --id "$other" --device $store --range 8:8
+	other=$(blksnap snapshot_create --device "$second") || return
+	! blksnap snapshot_appendstorage --id "$other" --device "$store" --range 8:8
 	status=$?
-	blksnap snapshot_destroy --id "$other" && blksnap tracker_remove --device $second && return $status
+	blksnap snapshot_destroy --id "$other" && blksnap tracker_remove --device "$second" && return "$status"
 }
 
 # --- load ------------------------------------------------------------------------------------

@@ -16,11 +16,6 @@ plan 47
 store=/dev/vde
 store_sectors=$((512 * 2048))
 
-same()
-{
-	[[ $1 == "$2" ]] || { echo "'$1' is not '$2'"; return 1; }
-}
-
 # write_at DEVICE BLOCK...: changes blocks of 64 KiB
 write_at()
 {

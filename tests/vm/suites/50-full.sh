@@ -15,33 +15,9 @@ plan 32
 origin=/dev/vdb other=/dev/vdc
 timeout_ms=3000
 
-same()
-{
-	[[ $1 == "$2" ]] || { echo "'$1' is not '$2'"; return 1; }
-}
-
-image_is_lost()
-{
-	local error
-
-	error=$(LC_ALL=C dd if="$1" of=/dev/null bs=4k count="${2:-1}" iflag=direct 2>&1) && { echo "readable"; return 1; }
-	grep -q 'Input/output error' <<<"$error" || { echo "$error"; return 1; }
-}
-
 image_write_fails()
 {
 	! dd if=/dev/zero of="$1" bs=4k count=1 oflag=direct status=none
-}
-
-# Events of space may come before it.
-corrupted_event()
-{
-	local line
-
-	while line=$(event "${1:-20000}"); do
-		[[ $line == *event=corrupted* ]] && { echo "$line"; return; }
-		[[ $line == 'result=ok '* ]] || return
-	done
 }
 
 # --- full ------------------------------------------------------------------------------------
@@ -65,24 +41,8 @@ full()
 	check 'full: the writer of the origin met no error' stop_stamped
 	check 'full: nor did fio' stop_load "$other_load"
 	check 'full: the origin is what its writer says' stamped-io check $origin "$work/origin" --count 16384
-	check 'full: each device tells once' no_other_event "$(device_number $origin)"
+	check 'full: each device tells once' not_lost $origin
 	check 'full: destroy' destroy
-}
-
-no_other_event()
-{
-	local line
-
-	while line=$(event 300); do
-		case $line in
-		*event=corrupted*"orig_dev_id=$1 "*)
-			echo "again: $line"
-			return 1
-			;;
-		'result=ok '*) ;;
-		*) return 0 ;;
-		esac
-	done
 }
 
 # Space that comes in time keeps the image.

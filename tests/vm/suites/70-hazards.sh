@@ -15,16 +15,6 @@ plan 19
 store=/dev/vde
 store_sectors=$((512 * 2048))
 
-same()
-{
-	[[ $1 == "$2" ]] || { echo "'$1' is not '$2'"; return 1; }
-}
-
-limited_take()
-{
-	timeout 30 blksnap snapshot_take --id "$snapshot"
-}
-
 # --- 1: returning bios -----------------------------------------------------------------------
 
 # A bio of 1 MiB on a queue of 4 KiB comes back 255 times as its own remainder; while gates close.

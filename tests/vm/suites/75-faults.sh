@@ -15,37 +15,6 @@ plan 12
 store=/dev/vde
 store_sectors=$((512 * 2048))
 
-same()
-{
-	[[ $1 == "$2" ]] || { echo "'$1' is not '$2'"; return 1; }
-}
-
-limited_take()
-{
-	timeout 30 blksnap snapshot_take --id "$snapshot"
-}
-
-# All events until now; none may tell of a lost image.
-not_lost()
-{
-	local line
-
-	while line=$(event 200); do
-		[[ $line != *event=corrupted* ]] || { echo "$line"; return 1; }
-		[[ $line == 'result=ok '* ]] || return 0
-	done
-}
-
-lost_with()
-{
-	local line
-
-	while line=$(event 10000); do
-		[[ $line == *"event=corrupted"*"err_code=$1 "* ]] && return
-		[[ $line == 'result=ok '* ]] || { echo "$line"; return 1; }
-	done
-}
-
 check 'the module loads' load_module
 
 # --- 7: in flight since before the attach ----------------------------------------------------

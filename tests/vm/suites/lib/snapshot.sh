@@ -80,6 +80,11 @@ parameter()
 	echo "$2" >"/sys/module/blksnap/parameters/$1"
 }
 
+same()
+{
+	[[ $1 == "$2" ]] || { echo "'$1' is not '$2'"; return 1; }
+}
+
 # --- devices ---------------------------------------------------------------------------------
 
 device_number()
@@ -198,6 +203,12 @@ take()
 	blksnap snapshot_take --id "$snapshot"
 }
 
+# Where the take may hang rather than fail.
+limited_take()
+{
+	timeout 30 blksnap snapshot_take --id "$snapshot"
+}
+
 destroy()
 {
 	timeout 60 blksnap snapshot_destroy --id "${1:-$snapshot}"
@@ -239,6 +250,47 @@ tracker_value()
 event()
 {
 	blksnap snapshot_waitevent --id "$snapshot" --timeout "${1:-5000}" | tr '\n' ' '
+}
+
+# corrupted_event [MILLISECONDS]: the next event that tells of a lost image; events of space may come
+# before it.
+corrupted_event()
+{
+	local line
+
+	while line=$(event "${1:-20000}"); do
+		[[ $line == *event=corrupted* ]] && { echo "$line"; return; }
+		[[ $line == 'result=ok '* ]] || { echo "$line"; return 1; }
+	done
+}
+
+# lost_with ERRNO: the next lost image was lost with it
+lost_with()
+{
+	local line
+
+	line=$(corrupted_event 10000) && [[ $line == *"err_code=$1 "* ]] || { echo "$line"; return 1; }
+}
+
+# not_lost [DEVICE]: of all events until now none tells of a lost image (of DEVICE)
+not_lost()
+{
+	local line device=${1:+"orig_dev_id=$(device_number "$1") "}
+
+	while line=$(event 300); do
+		[[ $line == *event=corrupted*"$device"* ]] && { echo "$line"; return 1; }
+		[[ $line == 'result=ok '* ]] || return 0
+	done
+}
+
+# image_is_lost IMAGE [BLOCK]: a read of a block of 4 KiB gives EIO
+image_is_lost()
+{
+	local error
+
+	error=$(LC_ALL=C dd if="$1" of=/dev/null bs=4k count=1 skip="${2:-0}" iflag=direct 2>&1) &&
+		{ echo 'readable'; return 1; }
+	grep -q 'Input/output error' <<<"$error" || { echo "$error"; return 1; }
 }
 
 # The bytes of a device, past the page cache.
