@@ -22,6 +22,7 @@ include tools/tools.mk
 include tests/unit/unit.mk
 include tests/sim/sim.mk
 include tests/helpers/helpers.mk
+include tests/kselftest/kselftest.mk
 include tests/vm/vm.mk
 
 help:
@@ -73,7 +74,7 @@ coverage:
 		--print-summary --txt build/coverage/report.txt --html-details build/coverage/report.html
 	@cat build/coverage/report.txt
 
-clean: clean-tools clean-helpers
+clean: clean-tools clean-helpers clean-kselftest
 	rm -rf build/module build/unit build/sim build/check
 	@if [ -n "$(KDIR)" ]; then $(MAKE) -C $(KDIR) M=$(CURDIR) clean; fi
 

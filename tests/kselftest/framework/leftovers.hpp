@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Leftovers: what tests made and did not take away, found by its name.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace kselftest
+{
+
+// Names of devices of the tests begin with it: nothing else is touched.
+inline constexpr const char *kDevicePrefix = "kst-";
+
+// Ends snapshots and trackers, and removes the devices of the tests: dm, loop, null_blk, scsi_debug.
+// Return: what there was.
+std::vector<std::string> remove_leftovers();
+
+} // namespace kselftest
