@@ -15,7 +15,7 @@ TOOLS_CXXFLAGS ?= -O2 -g
 TOOLS_VERSION := 1.0.0
 TOOLS_SONAME := libblksnap.so.1
 
-tools_cppflags := -Iuapi -Itools/libblksnap/include
+tools_cppflags := -Iuapi -Itools/libblksnap/include -DBLKSNAP_TOOLS_VERSION='"$(TOOLS_VERSION)"'
 tools_warnings := -Wall -Wextra -Werror
 tools_flags := -std=c++20 $(tools_warnings) -fPIC -pthread -MMD -MP
 

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <new>
 #include <sstream>
 #include <thread>
 
@@ -381,9 +382,9 @@ TEST_F(CommandTest, every_command_has_help_with_an_example)
 	      "snapshot_destroy", "snapshot_appendstorage", "snapshot_take", "snapshot_waitevent",
 	      "snapshot_collect", "stretch_snapshot"}) {
 		EXPECT_NE(help.find(name), std::string::npos) << name;
-		EXPECT_NE(output({name, "--help"}).find("  blksnap " + std::string{name}),
-			  std::string::npos)
-			<< name;
+		const auto text = output({name, "--help"});
+		EXPECT_NE(text.find("  blksnap " + std::string{name}), std::string::npos) << name;
+		EXPECT_TRUE(text.ends_with('\n')) << name;
 	}
 }
 
@@ -396,6 +397,33 @@ TEST_F(CommandTest, a_missing_module_is_told_with_the_remedy)
 	EXPECT_EQ(err_.str(),
 		  "blksnap: cannot open /dev/blksnap: No such file or directory; load the "
 		  "module with modprobe blksnap\n");
+}
+
+TEST_F(CommandTest, every_error_says_what_why_and_what_to_do)
+{
+	command::Environment exhausted{.open_control = []() -> Control { throw std::bad_alloc{}; },
+				       .out = out_,
+				       .err = err_};
+	EXPECT_EQ(command::run({"tracker_collect"}, exhausted), 1);
+	EXPECT_EQ(err_.str(), "blksnap: cannot run tracker_collect: out of memory; free some "
+			      "memory and try again\n");
+	// Whatever the module answers, also what it should not.
+	for (const int code : {EPERM, EINVAL, EIO, ENOMEM, ENOTTY, 4000}) {
+		module_.failures[IOCTL_BLK_SNAP_SNAPSHOT_TAKE] = -code;
+		const auto line = error({"snapshot_take", "-i", kId});
+		EXPECT_TRUE(line.starts_with(std::string{"blksnap: cannot take snapshot "} + kId +
+					     ": "))
+			<< line;
+		EXPECT_NE(line.find("; "), std::string::npos) << line;
+		EXPECT_EQ(line.find('\n'), line.size() - 1) << line;
+	}
+}
+
+TEST_F(CommandTest, its_own_version_needs_no_module)
+{
+	const auto text = output({"--version"});
+	EXPECT_TRUE(text.starts_with("blksnap ")) << text;
+	EXPECT_EQ(output({"-V"}), text);
 }
 
 TEST_F(CommandTest, output_that_cannot_be_written_is_an_error)

@@ -31,6 +31,9 @@ struct Environment {
 // Runs the command with its arguments, the program's name not among them. Return: the exit status.
 int run(std::vector<std::string> arguments, Environment &environment);
 
+// All subcommands and the options of the command itself; tests look at what they declare.
+void add_everything(CLI::App &app, Environment &environment);
+
 void add_version(CLI::App &app, Environment &environment);
 void add_tracker_remove(CLI::App &app, Environment &environment);
 void add_tracker_collect(CLI::App &app, Environment &environment);

@@ -5,9 +5,12 @@
 
 #include "option_prefix.hpp"
 
+#include <blksnap/error.hpp>
+
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <new>
 #include <ostream>
 
 namespace blksnap::command
@@ -35,10 +38,16 @@ void add_commands(CLI::App &app, Environment &environment)
 	add_stretch_snapshot(app, environment);
 }
 
-std::string help_command(const CLI::App &app)
+std::string command_name(const CLI::App &app)
 {
 	const auto parsed = app.get_subcommands();
-	return "blksnap " + (parsed.empty() ? "" : parsed.front()->get_name() + " ") + "--help";
+	return parsed.empty() ? "" : parsed.front()->get_name();
+}
+
+std::string help_command(const CLI::App &app)
+{
+	const auto name = command_name(app);
+	return "blksnap " + (name.empty() ? "" : name + " ") + "--help";
 }
 
 bool knows_command(const CLI::App &app, const std::string &name)
@@ -62,6 +71,23 @@ int refuse_arguments(const CLI::App &app, const CLI::ParseError &error, Environm
 	return kFailure;
 }
 
+// What the library throws is the whole line already.
+int report(const Error &error, Environment &environment)
+{
+	environment.out.flush();
+	environment.err << "blksnap: " << error.what() << "\n";
+	return kFailure;
+}
+
+int report(const CLI::App &app, std::string_view why, std::string_view remedy,
+	   Environment &environment)
+{
+	environment.out.flush();
+	environment.err << "blksnap: cannot run " << command_name(app) << ": " << why << "; "
+			<< remedy << "\n";
+	return kFailure;
+}
+
 int finish_output(Environment &environment)
 {
 	if (environment.out.flush())
@@ -78,24 +104,29 @@ int parse(CLI::App &app, std::vector<std::string> arguments, Environment &enviro
 		std::reverse(arguments.begin(), arguments.end());
 		app.parse(std::move(arguments));
 	} catch (const CLI::CallForHelp &) {
-		environment.out << app.help();
+		auto text = app.help();
+		environment.out << (text.ends_with('\n') ? text : text + "\n");
+	} catch (const CLI::CallForVersion &version) {
+		environment.out << version.what() << "\n";
 	} catch (const CLI::ParseError &error) {
 		return refuse_arguments(app, error, environment);
+	} catch (const Error &error) {
+		return report(error, environment);
+	} catch (const std::bad_alloc &) {
+		return report(app, "out of memory", "free some memory and try again", environment);
 	} catch (const std::exception &error) {
-		environment.out.flush();
-		environment.err << "blksnap: " << error.what() << "\n";
-		return kFailure;
+		return report(app, error.what(), "see " + help_command(app), environment);
 	}
 	return finish_output(environment);
 }
 
 } // namespace
 
-int run(std::vector<std::string> arguments, Environment &environment)
+void add_everything(CLI::App &app, Environment &environment)
 {
-	CLI::App app{"Snapshots of block devices, and which blocks changed between them",
-		     "blksnap"};
 	app.require_subcommand(1);
+	app.set_version_flag("-V,--version", "blksnap " BLKSNAP_TOOLS_VERSION,
+			     "Print the version of this command and exit");
 	app.footer(
 		"Devices are given as a path, a mount point, UUID=, LABEL=, PARTUUID=, PARTLABEL= "
 		"or\nMAJOR:MINOR. The exit status is 0 on success and 1 on error.\n\n"
@@ -106,6 +137,13 @@ int run(std::vector<std::string> arguments, Environment &environment)
 		"  blksnap snapshot_collect --id $id\n"
 		"  blksnap snapshot_destroy --id $id");
 	add_commands(app, environment);
+}
+
+int run(std::vector<std::string> arguments, Environment &environment)
+{
+	CLI::App app{"Snapshots of block devices, and which blocks changed between them",
+		     "blksnap"};
+	add_everything(app, environment);
 	const bool named = !arguments.empty() && !arguments.front().starts_with("-");
 	if (named && !knows_command(app, arguments.front()))
 		return refuse_command(arguments.front(), environment);
