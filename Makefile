@@ -10,6 +10,7 @@
 #   make check-unit | check-sim | check-tools        the rings on this machine
 #   make check-vm [KERNELS="6.1"] [VM_SUITES=...]    the ring in virtual machines
 #   make coverage                                    what unit tests and histories execute of src/core
+#   make bench-quick [ROWS="..."]                   what a snapshot costs, in instructions
 #   make vm-shell                                    a guest to work in by hand
 #   make clean                                       forgets objects; `make distclean` caches too
 #
@@ -24,6 +25,7 @@ include tests/sim/sim.mk
 include tests/helpers/helpers.mk
 include tests/kselftest/kselftest.mk
 include tests/vm/vm.mk
+include tests/bench/bench.mk
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '2,15p'
