@@ -5,7 +5,8 @@
 # Included by the top Makefile; works alone too, from the top directory:
 #   make -f tools/tools.mk tools
 #   make -f tools/tools.mk check-tools
-# Results: build/bin/blksnap, build/lib/libblksnap.a and .so. Objects lie below build/tools/.
+# Results: build/bin/blksnap, build/lib/libblksnap.a and .so, build/examples. Objects lie below
+# build/tools/.
 
 TOOLS_BUILD ?= build
 TOOLS_OBJ := $(TOOLS_BUILD)/tools
@@ -15,13 +16,14 @@ TOOLS_CXXFLAGS ?= -O2 -g
 TOOLS_VERSION := 1.0.0
 TOOLS_SONAME := libblksnap.so.1
 
-tools_cppflags := -Iuapi -Itools/libblksnap/include -DBLKSNAP_TOOLS_VERSION='"$(TOOLS_VERSION)"'
+tools_cppflags := -Iuapi -Itools/libblksnap/include -DBLKSNAP_TOOLS_VERSION='"$(TOOLS_VERSION)"' \
+	-DBLKSNAP_BUILD_DIRECTORY='"$(TOOLS_BUILD)"'
 tools_warnings := -Wall -Wextra -Werror
 tools_flags := -std=c++20 $(tools_warnings) -fPIC -pthread -MMD -MP
 
 tools_lib_sources := $(sort $(wildcard tools/libblksnap/src/*.cpp))
 tools_command_sources := $(sort $(wildcard tools/blksnap/*.cpp))
-tools_test_sources := $(sort $(wildcard tests/tools/*.cpp))
+tools_test_sources := $(filter-out %/fake_node.cpp,$(sort $(wildcard tests/tools/*.cpp)))
 
 tools_lib_objects := $(tools_lib_sources:%.cpp=$(TOOLS_OBJ)/%.o)
 tools_command_objects := $(tools_command_sources:%.cpp=$(TOOLS_OBJ)/%.o)
@@ -33,10 +35,14 @@ tools_static := $(TOOLS_BUILD)/lib/libblksnap.a
 tools_shared := $(TOOLS_BUILD)/lib/libblksnap.so
 tools_command := $(TOOLS_BUILD)/bin/blksnap
 tools_tests := $(TOOLS_OBJ)/run-tests
+tools_fake_node := $(TOOLS_OBJ)/fake-node.so
+tools_headers := $(wildcard tools/libblksnap/include/blksnap/*)
+tools_examples := $(patsubst tools/libblksnap/examples/%,$(TOOLS_BUILD)/examples/%, \
+	$(basename $(wildcard tools/libblksnap/examples/*)))
 
-.PHONY: tools check-tools check-tools-abi check-tools-examples install-tools clean-tools
+.PHONY: tools check-tools check-tools-abi install-tools clean-tools
 
-tools: $(tools_command) $(tools_static) $(tools_shared)
+tools: $(tools_command) $(tools_static) $(tools_shared) $(tools_examples)
 
 $(TOOLS_OBJ)/%.o: %.cpp
 	@mkdir -p $(@D)
@@ -63,7 +69,7 @@ $(tools_command): $(tools_command_objects) $(tools_static)
 $(tools_tests): $(tools_test_objects) $(tools_tested_objects) $(tools_static)
 	$(TOOLS_CXX) $(TOOLS_CXXFLAGS) -pthread $^ -lblkid -lgtest -lgtest_main -o $@
 
-check-tools: tools check-tools-abi check-tools-examples $(tools_tests)
+check-tools: tools check-tools-abi $(tools_fake_node) $(tools_tests)
 	$(tools_tests) --gtest_brief=1
 
 # The headers assert themselves: compiling them is the test. A 32-bit build needs no 32-bit C
@@ -79,22 +85,22 @@ check-tools-abi:
 	$(TOOLS_CC) -x c++ -std=c++20 $(tools_abi_32) $(tools_abi)
 	$(TOOLS_CC) -x c++ -std=c++20 -m32 -ffreestanding -nostdinc -DBLKSNAP_FREESTANDING $(tools_abi)
 
-# The examples link the shared library, and do all that can be done without the module: their last
-# step, with it, is the VM's.
-$(TOOLS_OBJ)/example-changes: tools/libblksnap/examples/changes.c $(tools_shared)
-	$(TOOLS_CC) -std=c11 $(tools_warnings) $(tools_cppflags) $< -L$(TOOLS_BUILD)/lib -lblksnap -o $@
-
-$(TOOLS_OBJ)/example-hold: tools/libblksnap/examples/hold.cpp $(tools_shared)
-	$(TOOLS_CXX) -std=c++20 $(tools_warnings) -pthread $(tools_cppflags) $< \
+# The examples link the shared library, as programs of others do. The tests run them here against the
+# fake module, which is preloaded in front of the node's path, and in guests against the real one.
+$(TOOLS_BUILD)/examples/%: tools/libblksnap/examples/%.cpp $(tools_shared) $(tools_headers)
+	@mkdir -p $(@D)
+	$(TOOLS_CXX) -std=c++20 $(TOOLS_CXXFLAGS) $(tools_warnings) -pthread $(tools_cppflags) $< \
 		-L$(TOOLS_BUILD)/lib -lblksnap -o $@
 
-check-tools-examples: $(TOOLS_OBJ)/example-changes $(TOOLS_OBJ)/example-hold
-	LD_LIBRARY_PATH=$(TOOLS_BUILD)/lib $(TOOLS_OBJ)/example-changes /nonesuch 0 2>&1 | \
-		grep -q '^changes: cannot use device /nonesuch: No such file'
-	LD_LIBRARY_PATH=$(TOOLS_BUILD)/lib $(TOOLS_OBJ)/example-changes 4095:1 0 2>&1 | \
-		grep -Eq '^changes: cannot (open /dev/blksnap|read the CBT map)'
-	LD_LIBRARY_PATH=$(TOOLS_BUILD)/lib $(TOOLS_OBJ)/example-hold 4095:1 /nonesuch 2>&1 | \
-		grep -q '^hold: cannot use the sectors of file /nonesuch: No such file'
+$(TOOLS_BUILD)/examples/%: tools/libblksnap/examples/%.c $(tools_shared) $(tools_headers)
+	@mkdir -p $(@D)
+	$(TOOLS_CC) -std=c11 $(TOOLS_CXXFLAGS) $(tools_warnings) $(tools_cppflags) $< \
+		-L$(TOOLS_BUILD)/lib -lblksnap -o $@
+
+$(tools_fake_node): tests/tools/fake_node.cpp tests/tools/fake_module.cpp $(tools_static)
+	@mkdir -p $(@D)
+	$(TOOLS_CXX) $(TOOLS_CXXFLAGS) $(filter-out -MMD -MP,$(tools_flags)) $(tools_cppflags) -shared \
+		$^ -lblkid -ldl -o $@
 
 PREFIX ?= /usr/local
 
@@ -112,7 +118,7 @@ install-tools: tools
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/
 
 clean-tools:
-	rm -rf $(TOOLS_OBJ) $(tools_command) $(tools_static) $(tools_shared) \
+	rm -rf $(TOOLS_OBJ) $(TOOLS_BUILD)/examples $(tools_command) $(tools_static) $(tools_shared) \
 		$(TOOLS_BUILD)/lib/$(TOOLS_SONAME)
 
 -include $(tools_lib_objects:.o=.d) $(tools_command_objects:.o=.d) $(tools_test_objects:.o=.d)

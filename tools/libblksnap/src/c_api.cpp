@@ -1,91 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // The C interface: each function guards one call of the library. Exceptions end here.
-#include <blksnap/blksnap_c.h>
+#include "c_guard.hpp"
 
 #include <blksnap/cbt_map.hpp>
-#include <blksnap/error.hpp>
-#include <blksnap/event.hpp>
 #include <blksnap/file_extents.hpp>
 #include <blksnap/snapshot.hpp>
 
-#include <algorithm>
-#include <cerrno>
-#include <cstdlib>
-#include <new>
+#include <string>
 
-struct blksnap_control {
-	blksnap::Control control;
-};
-
-namespace blksnap
+namespace blksnap::c_api
 {
 
 namespace
 {
 
+using c_api::to_c; // beside those below, not hidden by them
+
 thread_local std::string last_error;
-
-int remember(int code, const char *line) noexcept
-{
-	try {
-		last_error = line;
-	} catch (...) {
-		last_error.clear();
-	}
-	return -code;
-}
-
-// A code of 0 would be taken for success.
-int code_of(const Error &error)
-{
-	return error.code() > 0 ? error.code() : EIO;
-}
-
-template <typename Call> int guarded(Call call) noexcept
-{
-	try {
-		return call();
-	} catch (const Error &error) {
-		return remember(code_of(error), error.what());
-	} catch (const std::bad_alloc &) {
-		return remember(ENOMEM, "out of memory");
-	} catch (const std::exception &error) {
-		return remember(EIO, error.what());
-	} catch (...) {
-		return remember(EIO, "unknown error");
-	}
-}
-
-DeviceId from_c(const blksnap_device &device)
-{
-	return {device.major, device.minor};
-}
-
-blksnap_device to_c(const DeviceId &id)
-{
-	return {id.major, id.minor};
-}
-
-Device named(const blksnap_device &device)
-{
-	const auto id = from_c(device);
-	return {id, device_name(id)};
-}
-
-Uuid from_c(const blksnap_id &id)
-{
-	Uuid uuid;
-	std::copy(std::begin(id.bytes), std::end(id.bytes), uuid.bytes.begin());
-	return uuid;
-}
-
-blksnap_id to_c(const Uuid &uuid)
-{
-	blksnap_id id{};
-	std::copy(uuid.bytes.begin(), uuid.bytes.end(), id.bytes);
-	return id;
-}
 
 blksnap_tracker to_c(const TrackerInfo &tracker)
 {
@@ -95,6 +27,50 @@ blksnap_tracker to_c(const TrackerInfo &tracker)
 		.capacity_bytes = tracker.capacity_bytes,
 		.generation = to_c(tracker.generation),
 		.snapshot_number = tracker.snapshot_number};
+}
+
+blksnap_range to_c(const SectorRange &range)
+{
+	return {range.offset_sectors, range.count_sectors};
+}
+
+blksnap_image to_c(const Image &image)
+{
+	return {.original = to_c(image.original), .image = to_c(image.image)};
+}
+
+int to_c(NoEvent none)
+{
+	switch (none) {
+	case NoEvent::Timeout:
+		return remember(ENOENT, "no event arrived in time");
+	case NoEvent::Interrupted:
+		return remember(EINTR, "a signal arrived");
+	case NoEvent::NotFound:
+		break;
+	}
+	return remember(ESRCH, "there is no such snapshot");
+}
+
+// The list of a snapshot that is not taken would look like that of one without devices.
+std::vector<Image> images_of_taken(const Control &control, const Uuid &id)
+{
+	if (auto images = collect_images(control, id))
+		return *std::move(images);
+	throw Error{ENODEV, "cannot list the images of snapshot", id.to_string(),
+		    "it is not taken yet", "take it first"};
+}
+
+} // namespace
+
+int remember(int code, const char *line) noexcept
+{
+	try {
+		last_error = line;
+	} catch (...) {
+		last_error.clear();
+	}
+	return -code;
 }
 
 blksnap_event to_c(const Event &event)
@@ -114,37 +90,10 @@ blksnap_event to_c(const Event &event)
 	return result;
 }
 
-int to_c(NoEvent none)
-{
-	switch (none) {
-	case NoEvent::Timeout:
-		return remember(ENOENT, "no event arrived in time");
-	case NoEvent::Interrupted:
-		return remember(EINTR, "a signal arrived");
-	case NoEvent::NotFound:
-		break;
-	}
-	return remember(ESRCH, "there is no such snapshot");
-}
-
-blksnap_range *copied(const std::vector<SectorRange> &ranges)
-{
-	// At least one, so that null means no memory.
-	void *const memory = std::calloc(ranges.size() + 1, sizeof(blksnap_range));
-	if (!memory)
-		throw std::bad_alloc{};
-	auto *const array = static_cast<blksnap_range *>(memory);
-	std::transform(ranges.begin(), ranges.end(), array, [](const SectorRange &range) {
-		return blksnap_range{range.offset_sectors, range.count_sectors};
-	});
-	return array;
-}
-
-} // namespace
-
-} // namespace blksnap
+} // namespace blksnap::c_api
 
 using namespace blksnap;
+using namespace blksnap::c_api;
 
 const char *blksnap_error(void)
 {
@@ -179,6 +128,8 @@ int blksnap_version(struct blksnap_control *control, uint16_t version[4])
 	});
 }
 
+// --- names -----------------------------------------------------------------------------------
+
 int blksnap_resolve_device(const char *argument, struct blksnap_device *device)
 {
 	return guarded([&] {
@@ -187,11 +138,11 @@ int blksnap_resolve_device(const char *argument, struct blksnap_device *device)
 	});
 }
 
-void blksnap_id_format(const struct blksnap_id *id, char text[37])
+int blksnap_id_format(const struct blksnap_id *id, char text[BLKSNAP_ID_TEXT_SIZE])
 {
-	guarded([&] {
+	return guarded([&] {
 		const auto formatted = from_c(*id).to_string();
-		std::copy_n(formatted.c_str(), 37, text);
+		std::copy_n(formatted.c_str(), BLKSNAP_ID_TEXT_SIZE, text);
 		return 0;
 	});
 }
@@ -204,14 +155,13 @@ int blksnap_id_parse(const char *text, struct blksnap_id *id)
 	});
 }
 
+// --- snapshots -------------------------------------------------------------------------------
+
 int blksnap_snapshot_create(struct blksnap_control *control, const struct blksnap_device *devices,
 			    size_t count, struct blksnap_id *id)
 {
 	return guarded([&] {
-		std::vector<Device> originals;
-		for (const auto &device : std::span{devices, count})
-			originals.push_back(named(device));
-		*id = to_c(create_snapshot(control->control, originals));
+		*id = to_c(create_snapshot(control->control, named(devices, count)));
 		return 0;
 	});
 }
@@ -221,10 +171,8 @@ int blksnap_snapshot_append_ranges(struct blksnap_control *control, const struct
 				   const struct blksnap_range *ranges, size_t count)
 {
 	return guarded([&] {
-		std::vector<SectorRange> sectors;
-		for (const auto &range : std::span{ranges, count})
-			sectors.push_back({range.offset, range.count});
-		append_storage(control->control, from_c(*id), named(*device), sectors);
+		append_storage(control->control, from_c(*id), named(*device),
+			       from_c(ranges, count));
 		return 0;
 	});
 }
@@ -255,6 +203,24 @@ int blksnap_snapshot_destroy(struct blksnap_control *control, const struct blksn
 	});
 }
 
+int blksnap_snapshot_list(struct blksnap_control *control, struct blksnap_id **ids, size_t *count)
+{
+	return guarded([&] {
+		give<blksnap_id, Uuid>(collect_snapshots(control->control), ids, count, to_c);
+		return 0;
+	});
+}
+
+int blksnap_snapshot_images(struct blksnap_control *control, const struct blksnap_id *id,
+			    struct blksnap_image **images, size_t *count)
+{
+	return guarded([&] {
+		give<blksnap_image, Image>(images_of_taken(control->control, from_c(*id)), images,
+					   count, to_c);
+		return 0;
+	});
+}
+
 int blksnap_snapshot_image(struct blksnap_control *control, const struct blksnap_id *id,
 			   const struct blksnap_device *original, struct blksnap_device *image)
 {
@@ -273,6 +239,18 @@ int blksnap_snapshot_wait_event(struct blksnap_control *control, const struct bl
 		if (const auto *none = std::get_if<NoEvent>(&answer))
 			return to_c(*none);
 		*event = to_c(std::get<Event>(answer));
+		return 0;
+	});
+}
+
+// --- trackers --------------------------------------------------------------------------------
+
+int blksnap_tracker_list(struct blksnap_control *control, struct blksnap_tracker **trackers,
+			 size_t *count)
+{
+	return guarded([&] {
+		give<blksnap_tracker, TrackerInfo>(collect_trackers(control->control), trackers,
+						   count, to_c);
 		return 0;
 	});
 }
@@ -297,14 +275,21 @@ int blksnap_tracker_remove(struct blksnap_control *control, const struct blksnap
 	});
 }
 
+int blksnap_tracker_mark_dirty(struct blksnap_control *control, const struct blksnap_device *device,
+			       const struct blksnap_range *ranges, size_t count)
+{
+	return guarded([&] {
+		mark_dirty(control->control, named(*device), from_c(ranges, count));
+		return 0;
+	});
+}
+
 int blksnap_tracker_changes(struct blksnap_control *control, const struct blksnap_device *device,
 			    uint8_t since, struct blksnap_range **ranges, size_t *count)
 {
 	return guarded([&] {
-		const auto changed =
-			CbtMap::read(control->control, named(*device)).changed_since(since);
-		*ranges = copied(changed);
-		*count = changed.size();
+		const auto map = CbtMap::read(control->control, named(*device));
+		give<blksnap_range, SectorRange>(map.changed_since(since), ranges, count, to_c);
 		return 0;
 	});
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// A snapshot of one device, held until a key is pressed, with its events.
+// A snapshot of one device, held until Enter is pressed, with its events.
 //
-//   hold /dev/sda1 /mnt/store/diff
-#include <blksnap/file_extents.hpp>
+//   session /dev/sda1 /dev/sdc 0:2097152
 #include <blksnap/snapshot_session.hpp>
 
 #include <cstdio>
@@ -12,6 +11,7 @@
 namespace
 {
 
+// Called from the thread of the session.
 void report(const blksnap::Event &event)
 {
 	if (const auto *low = std::get_if<blksnap::LowFreeSpace>(&event.data))
@@ -19,33 +19,35 @@ void report(const blksnap::Event &event)
 			    static_cast<unsigned long long>(low->requested_sectors));
 	if (const auto *lost = std::get_if<blksnap::Corrupted>(&event.data))
 		std::printf("the image is lost: error %d\n", lost->error);
+	std::fflush(stdout);
 }
 
-void hold(const char *device_argument, const char *storage_file)
+void hold(const char *origin, const char *storage, const char *range)
 {
-	const auto device = blksnap::resolve_device(device_argument);
-	const auto storage = blksnap::find_file_extents(storage_file, blksnap::ExtentUse::Storage);
+	const auto device = blksnap::resolve_device(origin);
+	const auto sectors = blksnap::SectorRange::parse(range);
 
 	blksnap::SnapshotSession session{blksnap::Control::open(), {&device, 1}, report};
-	session.append_storage(storage.device, storage.ranges);
+	session.append_storage(blksnap::resolve_device(storage), {&sectors, 1});
 	session.take();
 	std::printf("%s shows %s; press Enter to end\n", session.image_of(device).path().c_str(),
-		    device_argument);
+		    origin);
+	std::fflush(stdout);
 	std::getchar();
-}
+} // The snapshot ends here, whatever happened.
 
 } // namespace
 
 int main(int argc, char **argv)
 {
-	if (argc != 3) {
-		std::fprintf(stderr, "usage: hold DEVICE STORAGE-FILE\n");
+	if (argc != 4) {
+		std::fprintf(stderr, "usage: session DEVICE STORAGE-DEVICE SECTOR:COUNT\n");
 		return 1;
 	}
 	try {
-		hold(argv[1], argv[2]);
+		hold(argv[1], argv[2], argv[3]);
 	} catch (const std::exception &error) {
-		std::fprintf(stderr, "hold: %s\n", error.what());
+		std::fprintf(stderr, "session: %s\n", error.what());
 		return 1;
 	}
 }
