@@ -21,6 +21,11 @@ Result<void> Control::append_storage(const Uuid &id, DeviceNumber number,
 
 	if (info.is_image)
 		return Errno::Inval;
+	if (info.unstorable) {
+		shim_log(SHIM_LOG_ERROR, "%s: cannot be diff storage: %s", info.name,
+			 info.unstorable_why);
+		return static_cast<Errno>(info.unstorable);
+	}
 	// Parts of blocks are read from the store in place.
 	for (Snapshot::Member &member : snapshot->members()) {
 		if (info.logical_block_bytes <= member.tracker->info().logical_block_bytes)

@@ -113,6 +113,18 @@ static const char *untrackable_why(struct block_device *bdev)
 	return NULL;
 }
 
+/* Copies are written in the order in which they are made, and read back at once. */
+static void describe_as_store(struct block_device *bdev, struct shim_bdev_info *info)
+{
+	if (bdev_is_zoned(bdev)) {
+		info->unstorable = EINVAL;
+		info->unstorable_why = "it is a zoned device";
+	} else if (bdev_read_only(bdev)) {
+		info->unstorable = EROFS;
+		info->unstorable_why = "it is read-only";
+	}
+}
+
 /* The device is open: its driver cannot go away. */
 static struct device_nature nature_of(struct block_device *bdev)
 {
@@ -149,6 +161,7 @@ static void describe(struct block_device *bdev, const struct device_nature *natu
 		.untrackable = nature->untrackable,
 		.untrackable_why = nature->why,
 	};
+	describe_as_store(bdev, info);
 	snprintf(info->name, sizeof(info->name), "%pg", bdev);
 }
 

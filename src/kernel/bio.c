@@ -59,6 +59,9 @@ static enum shim_write_kind write_kind(struct bio *bio)
 
 static bool write_supported(struct bio *bio)
 {
+	/* Held back it would lose the flag, and be done where it is to be refused. */
+	if (bio->bi_opf & REQ_NOWAIT && !bdev_nowait(bio->bi_bdev))
+		return false;
 	switch (bio_op(bio)) {
 	case REQ_OP_WRITE_ZEROES:
 		return bdev_write_zeroes_sectors(bio->bi_bdev);

@@ -28,6 +28,9 @@ struct shim_bdev_info {
 	/* 0, or why writes to this device cannot be tracked. */
 	int untrackable; /* positive errno */
 	const char *untrackable_why;
+	/* 0, or why it cannot hold copies. */
+	int unstorable; /* positive errno */
+	const char *unstorable_why;
 	char name[32]; /* as the kernel calls it, "sda1" */
 };
 
