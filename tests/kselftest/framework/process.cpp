@@ -21,6 +21,7 @@ namespace
 {
 
 constexpr int kNoProgram = 127;
+constexpr int kChildThrew = 255;
 
 int status_of(pid_t child)
 {
@@ -30,6 +31,18 @@ int status_of(pid_t child)
 		if (errno != EINTR)
 			return -1;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+// Nothing may leave a child by an exception: the objects above are its parent's to take away.
+int run_job(const std::function<int()> &job)
+{
+	try {
+		return job();
+	} catch (const std::exception &error) {
+		note("in a child: %s", error.what());
+	} catch (const Failed &) {
+	}
+	return kChildThrew;
 }
 
 [[noreturn]] void execute(const std::vector<std::string> &words, int output)
@@ -91,7 +104,7 @@ Child::Child(const std::function<int()> &job) : pid_(fork())
 	if (pid_ < 0)
 		throw std::system_error(errno, std::generic_category(), "fork");
 	if (pid_ == 0)
-		_exit(job());
+		_exit(run_job(job));
 }
 
 Child::~Child()

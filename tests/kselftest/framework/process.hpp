@@ -22,7 +22,7 @@ Run run(const std::vector<std::string> &words);
 // The same; throws what it printed unless it ended with 0, skips the test if there is no such program.
 void run_or_throw(const std::vector<std::string> &words);
 
-// A child process that runs `job` and ends with its result (0 .. 255).
+// A child process that runs `job` and ends with its result (0 .. 254), or 255 if it throws.
 class Child
 {
 public:

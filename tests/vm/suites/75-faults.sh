@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # What breaks modules of this kind in the field, part two: writes from before the tracker, bios beyond
-# the end, copies that fail under a reader, readers that are throttled, discards.
+# the end, copies that fail under a reader, readers that are throttled.
 # vm: timeout=480
 # shellcheck disable=SC2317,SC2119 # Functions are called through check, or without their argument.
 # shellcheck source=tests/vm/tap
@@ -10,7 +10,7 @@
 # shellcheck source=tests/vm/suites/lib/snapshot.sh
 . "$(dirname "$0")/lib/snapshot.sh"
 
-plan 12
+plan 8
 
 store=/dev/vde
 store_sectors=$((512 * 2048))
@@ -143,67 +143,6 @@ throttled_reader()
 	stamped-io check "$image" "$work/at-cut" --count 4096 && not_lost && destroy
 }
 check 'a reader held by io.max sees old data' throttled_reader
-
-# --- discards --------------------------------------------------------------------------------
-
-# A file system is trimmed, all of its free space at once, while a snapshot holds it.
-trimmed()
-{
-	local image
-
-	"mkfs.$1" -q "${@:2}" /dev/vdd && mount_device /dev/vdd /mnt/origin || return
-	head -c 40M /dev/urandom >/mnt/origin/gone && head -c 4M /dev/urandom >/mnt/origin/kept
-	(cd /mnt/origin && md5sum gone kept >manifest)
-	sync
-	# A store that a copy of what is trimmed would not fit into.
-	create /dev/vdd && append "$store" 0:$((24 * 2048)) && take || return
-	image=$(image_of /dev/vdd)
-	rm /mnt/origin/gone
-	sync
-	fstrim /mnt/origin && not_lost || return
-	mount_device "$image" /mnt/image -o ro,norecovery"${uuid:+,$uuid}" &&
-		(cd /mnt/image && md5sum --check --quiet manifest) || return
-	unmount /mnt/image
-	destroy && (cd /mnt/origin && md5sum --check --quiet <(grep kept manifest)) && unmount /mnt/origin
-}
-# Raw, and what has no discard refuses it with or without us.
-trimmed_raw()
-{
-	local image since
-
-	stamped-io fill /dev/vdc "$work/origin" --count 4096 --seed 18 >/dev/null
-	take_with_store "$store" 2048 /dev/vdc || return
-	since=$(tracker_value /dev/vdc snap_number)
-	image=$(image_of /dev/vdc)
-	blkdiscard --force /dev/vdc && not_lost && stamped-io check "$image" "$work/origin" --count 4096 || return
-	# Not passed down while no copy exists: the origin may keep it.
-	destroy && take_with_store "$store" 2048 /dev/vdc || return
-	same "$(cbt_blocks /dev/vdc "$since" | wc -w)" "$(($(sectors_of /dev/vdc) / 128))" || return
-	destroy && dm_device nodiscard "0 2048 linear /dev/plain 0" || return
-	! blkdiscard --force /dev/mapper/nodiscard || return
-	take_with_store "$store" 2048 /dev/mapper/nodiscard && ! blkdiscard --force /dev/mapper/nodiscard &&
-		destroy && remove_dm_device nodiscard
-}
-# Zeroes change data: they are copied before, in pieces, however large the request.
-zeroed()
-{
-	local image
-
-	stamped-io fill /dev/vdc "$work/origin" --count 16384 --seed 19 >/dev/null
-	[[ $(</sys/block/vdc/queue/write_zeroes_max_bytes) -gt 0 ]] || return
-	take_with_store "$store" "$store_sectors" /dev/vdc || return
-	image=$(image_of /dev/vdc)
-	blkdiscard --zeroout --force --offset 4096 --length $((60 << 20)) /dev/vdc &&
-		stamped-io check "$image" "$work/origin" --count 16384 &&
-		cmp -n $((60 << 20)) -i 4096:0 /dev/vdc /dev/zero && not_lost && destroy
-}
-check 'write-zeroes commands are copied' zeroed
-uuid=''
-check 'fstrim of ext4 costs neither copies nor the image' trimmed ext4
-uuid=nouuid
-check 'fstrim of xfs costs neither copies nor the image' trimmed xfs -f
-null_disk plain 64 discard=0
-check 'discards of a raw device' trimmed_raw
 
 check 'trackers go' remove_trackers
 check 'the module goes' unload_module
