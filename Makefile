@@ -7,7 +7,7 @@
 #
 #   make module [KDIR=<kernel build directory>]      blksnap.ko for the running kernel
 #   make tools                                       build/bin/blksnap
-#   make check-unit | check-sim | check-tools        the rings on this machine
+#   make check-unit | check-sim | check-tools | check-install   the rings on this machine
 #   make check-vm [KERNELS="6.1"] [VM_SUITES=...]    the ring in virtual machines
 #   make coverage                                    what unit tests and histories execute of src/core
 #   make bench-quick [ROWS="..."]                   what a snapshot costs, in instructions

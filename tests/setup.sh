@@ -16,7 +16,7 @@ root=$(realpath "$(dirname "$0")/..")
 . "$root/tests/vm/lib/apt.sh"
 
 build_packages=(gcc g++ g++-multilib make binutils git rsync python3 pkg-config bc kmod libelf-dev linux-headers-amd64
-	libcli11-dev nlohmann-json3-dev libblkid-dev libgtest-dev libboost-context-dev)
+	libcli11-dev nlohmann-json3-dev libblkid-dev libgtest-dev libboost-context-dev cmake)
 lint_packages=(clang clang-format clang-tidy cppcheck shellcheck)
 vm_packages=(mmdebstrap cpio xz-utils e2fsprogs xfsprogs python3 kmod debian-archive-keyring)
 

@@ -102,20 +102,47 @@ $(tools_fake_node): tests/tools/fake_node.cpp tests/tools/fake_module.cpp $(tool
 	$(TOOLS_CXX) $(TOOLS_CXXFLAGS) $(filter-out -MMD -MP,$(tools_flags)) $(tools_cppflags) -shared \
 		$^ -lblkid -ldl -o $@
 
+# Where a distribution puts things may differ: LIBDIR=/usr/lib/x86_64-linux-gnu and the like.
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+SBINDIR ?= $(PREFIX)/sbin
+DATADIR ?= $(PREFIX)/share
+UDEVRULESDIR ?= $(PREFIX)/lib/udev/rules.d
+MODPROBEDIR ?= $(PREFIX)/lib/modprobe.d
 
-install-tools: tools
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,sbin lib/pkgconfig include/blksnap \
-		share/man/man8 share/bash-completion/completions)
-	install -m 755 $(tools_command) $(DESTDIR)$(PREFIX)/sbin/
-	install -m 644 $(tools_static) $(TOOLS_BUILD)/lib/$(TOOLS_SONAME) $(DESTDIR)$(PREFIX)/lib/
-	ln -sf $(TOOLS_SONAME) $(DESTDIR)$(PREFIX)/lib/libblksnap.so
-	install -m 644 tools/libblksnap/include/blksnap/* $(DESTDIR)$(PREFIX)/include/blksnap/
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(TOOLS_VERSION)|' \
-		tools/libblksnap/blksnap.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/blksnap.pc
-	install -m 644 tools/man/blksnap.8 $(DESTDIR)$(PREFIX)/share/man/man8/
-	install -m 644 tools/completions/blksnap \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/
+tools_fill := sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+	-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@SONAME@|$(TOOLS_SONAME)|' \
+	-e 's|@VERSION@|$(TOOLS_VERSION)|' -e 's|@MAJOR@|$(firstword $(subst ., ,$(TOOLS_VERSION)))|'
+
+.PHONY: install-tools install-command install-library check-install
+
+install-tools: install-command install-library
+
+install-command: tools
+	install -d $(addprefix $(DESTDIR),$(SBINDIR) $(DATADIR)/man/man8 \
+		$(DATADIR)/bash-completion/completions $(UDEVRULESDIR) $(MODPROBEDIR))
+	install -m 755 $(tools_command) $(DESTDIR)$(SBINDIR)/
+	install -m 644 tools/man/blksnap.8 $(DESTDIR)$(DATADIR)/man/man8/
+	install -m 644 tools/completions/blksnap $(DESTDIR)$(DATADIR)/bash-completion/completions/
+	install -m 644 tools/udev/60-blksnap.rules $(DESTDIR)$(UDEVRULESDIR)/
+	install -m 644 tools/modprobe.d/blksnap.conf $(DESTDIR)$(MODPROBEDIR)/
+
+install-library: tools
+	install -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(LIBDIR)/cmake/blksnap \
+		$(INCLUDEDIR)/blksnap $(INCLUDEDIR)/linux)
+	install -m 644 $(tools_static) $(TOOLS_BUILD)/lib/$(TOOLS_SONAME) $(DESTDIR)$(LIBDIR)/
+	ln -sf $(TOOLS_SONAME) $(DESTDIR)$(LIBDIR)/libblksnap.so
+	install -m 644 $(tools_headers) $(DESTDIR)$(INCLUDEDIR)/blksnap/
+	install -m 644 uapi/blksnap.h $(DESTDIR)$(INCLUDEDIR)/linux/
+	$(tools_fill) tools/libblksnap/blksnap.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/blksnap.pc
+	for file in blksnap-config blksnap-config-version; do \
+		$(tools_fill) tools/libblksnap/cmake/$$file.cmake.in \
+			>$(DESTDIR)$(LIBDIR)/cmake/blksnap/$$file.cmake || exit 1; done
+
+# Installs below build/, and builds and runs programs with nothing but what was installed.
+check-install: tools $(tools_fake_node)
+	tests/tools/install $(abspath $(TOOLS_BUILD))
 
 clean-tools:
 	rm -rf $(TOOLS_OBJ) $(TOOLS_BUILD)/examples $(tools_command) $(tools_static) $(tools_shared) \
