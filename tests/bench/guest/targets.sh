@@ -20,7 +20,7 @@ raw_stop() { :; }
 blksnap_start()
 {
 	# shellcheck disable=SC2086 # A list of options.
-	insmod /host/blksnap.ko ${BLKSNAP_PARAMETERS:-}
+	insmod /host/blksnap.ko $module_parameters
 }
 
 blksnap_fresh()

@@ -9,7 +9,9 @@ SECTOR = 512
 
 def read_job(directory: Path, row: str) -> dict:
     """One run of one job: what fio measured, and what the disks counted meanwhile."""
-    job = json.loads((directory / f"{row}.json").read_text())["jobs"][0]
+    text = (directory / f"{row}.json").read_text()
+    # What comes before are remarks.
+    job = json.loads(text[text.index("{\n"):])["jobs"][0]
     if job["error"]:
         raise ValueError(f"{directory / row}: fio met error {job['error']}")
     side = max((job["read"], job["write"]), key=lambda each: each["total_ios"])

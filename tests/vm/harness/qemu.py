@@ -39,6 +39,7 @@ class Machine:
     append: str = ""
     module: str = "blksnap"  # Must be removable after the job.
     accelerator: str = "tcg"  # or kvm, or icount
+    extra: list = field(default_factory=list)  # Further arguments of the emulator.
 
 
 def accelerator_arguments(machine: Machine) -> list:
@@ -82,7 +83,7 @@ def base_arguments(machine: Machine, kernel: Path, initramfs: Path, root: Path) 
             *accelerator_arguments(machine), "-m", machine.memory, "-device", "virtio-rng-pci",
             "-kernel", str(kernel), "-initrd", str(initramfs),
             "-drive", f"if=none,id=root,file={root},format=raw,readonly=on",
-            "-device", "virtio-blk-pci,drive=root,serial=root"]
+            "-device", "virtio-blk-pci,drive=root,serial=root", *machine.extra]
 
 
 def ask_for_tasks(directory: Path) -> None:
