@@ -4,21 +4,46 @@ import json
 from pathlib import Path
 from statistics import mean, median
 
+from measure import plan
+from measure.variants import Variant
+
 SECTOR = 512
 
 
-def read_job(directory: Path, row: str) -> dict:
-    """One run of one job: what fio measured, and what the disks counted meanwhile."""
-    text = (directory / f"{row}.json").read_text()
+def read_fio(path: Path) -> list:
+    """The jobs of a report of fio."""
+    text = path.read_text()
     # What comes before are remarks.
-    job = json.loads(text[text.index("{\n"):])["jobs"][0]
+    return json.loads(text[text.index("{\n"):])["jobs"]
+
+
+def read_job(directory: Path, name: str, row: str | None = None) -> dict:
+    """One run of a job, or of one of several together: what fio measured and what the disks counted meanwhile."""
+    path = directory / f"{name}.json"
+    job = next(job for job in read_fio(path) if job["jobname"] == (row or "job"))
     if job["error"]:
-        raise ValueError(f"{directory / row}: fio met error {job['error']}")
+        raise ValueError(f"{path}: fio met error {job['error']}")
     side = max((job["read"], job["write"]), key=lambda each: each["total_ios"])
+    if not side["total_ios"]:
+        raise ValueError(f"{path}: fio did nothing")
+    run = describe_side(side)
+    before = read_counters(directory / f"{name}.before")
+    # What a job leaves to be done belongs to it: counted when the store had caught up, if that was awaited.
+    settled = directory / f"{name}.settled"
+    after = read_counters(settled if settled.exists() else directory / f"{name}.after")
+    for disk, (read, written) in after.items():
+        run[f"{disk}_read"] = read - before[disk][0]
+        run[f"{disk}_written"] = written - before[disk][1]
+    settle = directory / f"{name}.settle"
+    run["settle_seconds"] = int(settle.read_text()) / 1e6 if settle.exists() else 0.0
+    return run
+
+
+def describe_side(side: dict) -> dict:
     seconds = side["runtime"] / 1000
     latency = side["lat_ns"]
     percentile = latency["percentile"]
-    run = {
+    return {
         "seconds": seconds,
         "bytes": side["io_bytes"],
         "requests": side["total_ios"],
@@ -28,16 +53,6 @@ def read_job(directory: Path, row: str) -> dict:
         "p99_us": percentile["99.000000"] / 1000,
         "max_us": latency["max"] / 1000,
     }
-    before = read_counters(directory / f"{row}.before")
-    # What a job leaves to be done belongs to it: counted when the store had caught up, if that was awaited.
-    settled = directory / f"{row}.settled"
-    after = read_counters(settled if settled.exists() else directory / f"{row}.after")
-    for disk, (read, written) in after.items():
-        run[f"{disk}_read"] = read - before[disk][0]
-        run[f"{disk}_written"] = written - before[disk][1]
-    settle = directory / f"{row}.settle"
-    run["settle_seconds"] = int(settle.read_text()) / 1e6 if settle.exists() else 0.0
-    return run
 
 
 def read_counters(path: Path) -> dict:
@@ -51,43 +66,68 @@ def read_counters(path: Path) -> dict:
 
 def make_row(runs: list, raw_runs: list, instructions: bool) -> dict:
     """A row from the runs of a job on a target and on the raw device, one of each a round."""
+    ratios = [run["iops"] / raw["iops"] for run, raw in zip(runs, raw_runs)]
     iops = median(run["iops"] for run in runs)
     raw_iops = median(run["iops"] for run in raw_runs)
-    drained = median(run["requests"] / (run["seconds"] + run["settle_seconds"]) for run in runs)
+    request = runs[0]["bytes"] / runs[0]["requests"]
+    drained = [run["requests"] / (run["seconds"] + run["settle_seconds"]) / raw["iops"]
+               for run, raw in zip(runs, raw_runs)]
     row = {
-        "ratio": iops / raw_iops,
-        "ratio_drained": drained / raw_iops,
+        "ratio": median(ratios),
+        "ratio_drained": median(drained),
+        "spread": max(ratios) - min(ratios),
+        "rounds": len(runs),
         "iops": iops,
         "raw_iops": raw_iops,
-        "mb_per_s": iops * runs[0]["bytes"] / runs[0]["requests"] / 1e6,
-        "raw_mb_per_s": raw_iops * runs[0]["bytes"] / runs[0]["requests"] / 1e6,
+        "mb_per_s": iops * request / 1e6,
+        "raw_mb_per_s": raw_iops * request / 1e6,
     }
     for name in ("mean_us", "p50_us", "p99_us", "max_us"):
         row[name] = median(run[name] for run in runs)
         row[f"raw_{name}"] = median(run[name] for run in raw_runs)
     row["p99_to_mean"] = row["p99_us"] / row["mean_us"]
-    ratios = [run["iops"] / raw["iops"] for run, raw in zip(runs, raw_runs)]
-    row["spread"] = max(ratios) - min(ratios)
-    row["rounds"] = len(runs)
+    row["p99_to_raw"] = row["p99_us"] / row["raw_p99_us"]
     if instructions:
         row["added_instructions"] = 1e9 / iops - 1e9 / raw_iops
-    _add_copying(row, runs)
+    for name in ("store_written", "store_read", "origin_read"):
+        row[f"{name}_per_byte"] = mean(run[name] / run["bytes"] for run in runs)
+    row["settle_seconds"] = median(run["settle_seconds"] for run in runs)
     return row
 
 
-def _add_copying(row: dict, runs: list) -> None:
-    row["store_written_per_byte"] = mean(run["store_written"] / run["bytes"] for run in runs)
-    row["store_read_per_byte"] = mean(run["store_read"] / run["bytes"] for run in runs)
-    row["origin_read_per_byte"] = mean(run["origin_read"] / run["bytes"] for run in runs)
-    row["settle_seconds"] = median(run["settle_seconds"] for run in runs)
+class Jobs:
+    """The runs in a results directory, by target, row and round."""
+
+    def __init__(self, directory: Path, rounds: int):
+        self._directory = directory
+        self._rounds = rounds
+
+    def runs(self, target: str, step, row: str) -> list:
+        together = isinstance(step, plan.Together)
+        name, job = (step.name, row) if together else (row, None)
+        return [read_job(self._directory / target / str(number), name, job)
+                for number in range(1, self._rounds + 1)]
 
 
-def collect(directory: Path, scenarios: list, raw: str, rounds: int, instructions: bool) -> dict:
-    """All rows of a run, by ID."""
+def collect(directory: Path, variant: Variant) -> dict:
+    """All rows of a run, by ID; those of peers are in the row of blksnap."""
+    jobs = Jobs(directory, variant.rounds)
     rows = {}
-    for scenario in scenarios:
-        for name in scenario.rows():
-            def runs_on(target, name=name):
-                return [read_job(directory / target / str(number), name) for number in range(1, rounds + 1)]
-            rows[name] = make_row(runs_on(scenario.target), runs_on(raw), instructions)
+    for scenario in variant.scenarios:
+        for step in scenario.steps:
+            for name in step.rows():
+                rows[variant.row_id(name)] = _collect_row(jobs, variant, scenario, step, name)
     return rows
+
+
+def _collect_row(jobs: Jobs, variant: Variant, scenario: plan.Scenario, step, name: str) -> dict:
+    raw = jobs.runs(plan.RAW, step, name)
+
+    def row_of(target: str) -> dict:
+        return make_row(jobs.runs(target, step, name), raw, variant.instructions)
+
+    row = row_of(scenario.target)
+    peers = [target for target in plan.PEERS if target in variant.targets and scenario.runs_on(target)]
+    if peers:
+        row["peers"] = {target: row_of(target) for target in peers}
+    return row

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness import guest, qemu
 from measure import plan
+from measure.variants import ICOUNT, Variant
 
 PROJECT = Path(__file__).resolve().parents[3]
 OUTPUT = PROJECT / "build" / "bench"
@@ -24,25 +25,36 @@ class Setup:
     """How to run, whatever is run."""
 
     kernel: str = "6.1"
-    sizes: plan.Sizes = plan.QUICK
-    rounds: int = 1
     parameters: str = ""  # Of the module.
     profiling: bool = False
     emulator: list = field(default_factory=list)  # Further arguments.
+    timeout: int = 5400
     name: str = "guest"  # Of the directory with what is left.
 
 
-def run(setup: Setup, scenarios: list) -> Path:
+def run(setup: Setup, variant: Variant) -> Path:
     """Return: the directory with raw figures of the jobs."""
+    text = f"disks {variant.sizes.origin} {variant.sizes.store} {variant.disks}\n"
+    text += plan.make_plan(variant.scenarios, variant.targets, variant.rounds)
+    disks = [f"{mib}M" for mib in (variant.sizes.origin, variant.sizes.store)]
+    in_memory = variant.disks.startswith("null")
+    memory = SYSTEM_MIB + (variant.sizes.origin + variant.sizes.store if in_memory else 0)
+    machine = machine_for(setup, variant.accelerator, memory, [] if in_memory else disks)
+    return execute(setup, machine, text)
+
+
+def machine_for(setup: Setup, accelerator: str, memory_mib: int, disks: list) -> qemu.Machine:
+    return qemu.Machine(kernel=setup.kernel, smp=1 if accelerator == ICOUNT else 2, memory=f"{memory_mib}M",
+                        disks=disks, timeout=setup.timeout, append=GUEST_ARGUMENTS, accelerator=accelerator,
+                        extra=setup.emulator)
+
+
+def execute(setup: Setup, machine: qemu.Machine, text: str) -> Path:
     log = OUTPUT / setup.name
     shutil.rmtree(log / "jobs", ignore_errors=True)
     log.mkdir(parents=True, exist_ok=True)
-    lines = plan.make_plan(scenarios, setup.sizes, ["blocksize=512"], setup.rounds)
     settings = f"profiling={int(setup.profiling)} module_parameters='{setup.parameters}'\n"
-    (log / "plan").write_text(settings + lines)
-    machine = qemu.Machine(
-        kernel=setup.kernel, smp=1, memory=f"{setup.sizes.origin + setup.sizes.store + SYSTEM_MIB}M",
-        timeout=3000, append=GUEST_ARGUMENTS, accelerator="icount", extra=setup.emulator)
+    (log / "plan").write_text(settings + text)
     outcome = guest.run(machine, ["/host/tests/bench/guest/run"], log, None, [],
                         lambda line: print(line, flush=True))
     if outcome.exit_code:
