@@ -18,16 +18,16 @@ def find_module(kernel: str) -> Path:
 
 
 def stage_project(kernel: str, target: Path) -> None:
-    """Copies the module, programs and tests/ to where a guest expects them; absent ones are left out."""
+    """Copies the module, programs, libraries and tests/ to where a guest expects them; absent ones are left out."""
     target.mkdir(parents=True)
     module = find_module(kernel)
     if module.exists():
         shutil.copy2(module, target / "blksnap.ko")
-    for part in ("build/bin", "build/kselftest", "tests"):
+    for part in ("build/bin", "build/examples", "build/kselftest", "build/lib", "tests", "tools/udev"):
         if (PROJECT / part).is_dir():
             shutil.copytree(PROJECT / part, target / part, symlinks=True,
-                            ignore=shutil.ignore_patterns("__pycache__", "obj"), copy_function=_copy)
-    for programs in ("bin", "kselftest"):
+                            ignore=shutil.ignore_patterns("__pycache__", "obj", "*.a"), copy_function=_copy)
+    for programs in ("bin", "examples", "kselftest", "lib"):
         _strip(target / "build" / programs)
 
 
