@@ -4,25 +4,29 @@
 # `make -f tests/sim/sim.mk check-sim`, and included by the top Makefile.
 #
 #   sim         build/sim/sim
-#   check-sim   its self-test, every seed that ever found a bug, then HISTORIES histories from SEED
+#   check-sim   its self-test, every seed that ever found a bug, fixed scripts, single faults one by one,
+#               then HISTORIES histories from SEED
 #   sim-asan    the same with AddressSanitizer and UBSan, fewer histories
 
 SIM_CXX ?= g++
 SIM_OUT := build/sim
 HISTORIES ?= 10000
 SIM_ASAN_HISTORIES ?= 500
+# Of each fixed script, and how many seeds with each single fault.
+SIM_CASE_HISTORIES ?= 100
+SIM_SWEPT_SEEDS ?= 3
 SEED ?= 1
 SIM_JOBS ?= 2
 
 SIM_CORE := $(wildcard src/core/*.cpp)
 SIM_HOST := $(wildcard tests/sim/world/*.cpp tests/sim/port/*.cpp tests/sim/oracle/*.cpp \
-	tests/sim/script/*.cpp) tests/sim/main.cpp
+	tests/sim/script/*.cpp tests/sim/case/*.cpp tests/sim/*.cpp)
 SIM_FAKE := $(wildcard tests/sim/selftest/*.cpp)
 
 SIM_COMMON := -std=gnu++20 -O2 -g -Wall -Wextra -MMD -MP -Iinclude -Iuapi
 SIM_CORE_FLAGS := $(SIM_COMMON) -ffreestanding -fno-exceptions -fno-rtti -fno-threadsafe-statics \
-	-include tests/sim/port/atomic_points.h
-SIM_HOST_FLAGS := $(SIM_COMMON) -Itests/sim
+	-include tests/sim/port/atomic_points.h -DBLKSNAP_COVERAGE_MARKS
+SIM_HOST_FLAGS := $(SIM_COMMON) -Itests/sim -DBLKSNAP_COVERAGE_MARKS
 SIM_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 SIM_LIBS := -lboost_context
 
@@ -64,6 +68,11 @@ check-sim-selftest: $(SIM_OUT)/selftest
 
 check-sim: $(SIM_OUT)/sim check-sim-selftest
 	$(SIM_OUT)/sim --seeds tests/sim/seeds --jobs $(SIM_JOBS)
+	$(SIM_OUT)/sim --cases --histories $(SIM_CASE_HISTORIES) --jobs $(SIM_JOBS)
+	$(SIM_OUT)/sim --sweep allocations --histories $(SIM_SWEPT_SEEDS) --first-seed $(SEED) \
+		--jobs $(SIM_JOBS)
+	$(SIM_OUT)/sim --sweep user-accesses --histories $(SIM_SWEPT_SEEDS) --first-seed $(SEED) \
+		--jobs $(SIM_JOBS)
 	$(SIM_OUT)/sim --histories $(HISTORIES) --first-seed $(SEED) --jobs $(SIM_JOBS)
 
 sim-asan: $(SIM_OUT)/sim-asan

@@ -11,24 +11,72 @@
 namespace sim
 {
 
+namespace
+{
+
+// A range is trimmed inwards to blocks: its edges may show the origin.
+bool is_edge(u64 index, u64 count)
+{
+	return index < 8 || count - index <= 8;
+}
+
+} // namespace
+
 ImageModel::ImageModel(SnapshotModel &snapshot, Device &origin, Device &image)
 	: snapshot(snapshot), origin(origin), image(image), sectors(image.sectors),
 	  cut_(sectors, kUnknown), zero_(sectors, Zero::No)
 {
-	const u64 start = origin.bottom_start();
+	world().images.push_back(this);
 	for (const StoreRange &range : world().store_ranges) {
 		if (range.disk != origin.bottom())
 			continue;
-		for (u64 i = 0; i < range.sectors; i++) {
-			const u64 at = range.sector + i;
-			if (at < start || at - start >= sectors)
-				continue;
-			// A range is trimmed inwards to blocks: its edges may show the origin.
-			// What an ended store left there is nobody's business.
-			const bool edge = i < 8 || range.sectors - i <= 8;
-			zero_[at - start] = edge || range.ended ? Zero::Maybe : Zero::Yes;
-		}
+		// What an ended store left there is nobody's business.
+		each_sector(range.sector, range.sectors, [&](u64 sector, u64 index) {
+			zero_[sector] = is_edge(index, range.sectors) || range.ended ? Zero::Maybe
+										     : Zero::Yes;
+		});
 	}
+}
+
+ImageModel::~ImageModel()
+{
+	std::erase(world().images, this);
+}
+
+// Calls body(sector of the image, index in the range) for what of the range the image covers.
+template <class F> void ImageModel::each_sector(u64 disk_sector, u64 count, F &&body)
+{
+	const u64 start = origin.bottom_start();
+	for (u64 i = 0; i < count; i++)
+		if (disk_sector + i >= start && disk_sector + i - start < sectors)
+			body(disk_sector + i - start, i);
+}
+
+void ImageModel::on_store_offered(u64 disk_sector, u64 count)
+{
+	each_sector(disk_sector, count, [&](u64 sector, u64) {
+		if (zero_[sector] == Zero::No)
+			zero_[sector] = Zero::Maybe;
+	});
+}
+
+void ImageModel::on_store_given(u64 disk_sector, u64 count)
+{
+	const u64 now = world().writes.tick();
+	each_sector(disk_sector, count, [&](u64 sector, u64 index) {
+		if (!is_edge(index, count))
+			holes_.push_back({sector, 1, now});
+	});
+}
+
+bool ImageModel::must_be_zero(u64 sector, u64 begin) const
+{
+	if (zero_[sector] == Zero::Yes)
+		return true;
+	for (const Hole &hole : holes_)
+		if (sector - hole.first < hole.count && begin > hole.since)
+			return true;
+	return false;
 }
 
 bool ImageModel::plain(u64 sector, u32 count) const
@@ -41,18 +89,18 @@ bool ImageModel::plain(u64 sector, u32 count) const
 
 void ImageModel::check_read(u64 sector, u64 raw, u64 begin, u64 end)
 {
-	if (world().settle_gave_up)
+	if (world().settle_gave_up || exchanged)
 		return;
 	const Stamp stamp = Stamp::unpack(raw);
-	if (zero_[sector] == Zero::Maybe)
-		return;
-	if (zero_[sector] == Zero::Yes) {
+	if (must_be_zero(sector, begin)) {
 		if (raw != 0)
 			fail("image", "%s sector %llu lies in the store and shows %016llx",
 			     image.name.c_str(), (unsigned long long)sector,
 			     (unsigned long long)raw);
 		return;
 	}
+	if (zero_[sector] == Zero::Maybe)
+		return;
 	if (stamp.write && stamp.disk == image.id) {
 		world().writes.check_read("image-write", image, sector, raw, begin, end);
 		return;
@@ -68,7 +116,8 @@ void ImageModel::check_cut(u64 sector, u64 raw)
 	if (cut_[sector] == raw)
 		return;
 	if (cut_[sector] != kUnknown)
-		fail("image", "%s sector %llu showed %016llx (write %llu), now %016llx (write %llu)",
+		fail("image",
+		     "%s sector %llu showed %016llx (write %llu), now %016llx (write %llu)",
 		     image.name.c_str(), (unsigned long long)sector,
 		     (unsigned long long)cut_[sector], (unsigned long long)(cut_[sector] >> 32),
 		     (unsigned long long)raw, (unsigned long long)(raw >> 32));
@@ -82,7 +131,7 @@ void ImageModel::on_error(u64)
 	if (snapshot.ending())
 		return;
 	error_seen = true;
-	if (!world().image_may_be_lost)
+	if (!world().image_may_be_lost && !exchanged)
 		fail("availability", "%s gives EIO, and nothing went wrong", image.name.c_str());
 }
 
@@ -112,7 +161,7 @@ ImageModel *SnapshotModel::image_of(const Device *origin)
 	return nullptr;
 }
 
-void SnapshotModel::on_event(u32 code, Device *origin, int error)
+void SnapshotModel::on_event(u32 code, Device *origin, int error, u64 time_us)
 {
 	if (code == 0) {
 		low_space_events++;
@@ -120,17 +169,19 @@ void SnapshotModel::on_event(u32 code, Device *origin, int error)
 	}
 	if (code != 1 || std::find(origins.begin(), origins.end(), origin) == origins.end())
 		fail("events", "event %u for %s", code, origin ? origin->name.c_str() : "nobody");
-	if (ImageModel *image = image_of(origin))
+	ImageModel *image = image_of(origin);
+	if (!image)
+		early_.push_back({origin, error, time_us});
+	else if (time_us >= take_begin_us)
 		image->on_corrupted_event(error);
-	else
-		early_.push_back({origin, error});
 }
 
 void SnapshotModel::deliver_early()
 {
 	for (const Corrupted &event : early_)
-		if (ImageModel *image = image_of(event.origin))
-			image->on_corrupted_event(event.error);
+		if (event.time_us >= take_begin_us)
+			if (ImageModel *image = image_of(event.origin))
+				image->on_corrupted_event(event.error);
 	early_.clear();
 }
 
@@ -141,9 +192,10 @@ void SnapshotModel::narrow(const Instant &seen, const ImageModel &image, u64 sec
 	instant.before = std::min(instant.before, seen.before);
 	if (instant.after < instant.before)
 		return;
-	fail("instant", "%s sector %llu says that the cut lies in (%llu, %llu), the other sectors "
-	     "say (%llu, %llu); take ran in (%llu, %llu)", image.image.name.c_str(),
-	     (unsigned long long)sector, (unsigned long long)seen.after,
+	fail("instant",
+	     "%s sector %llu says that the cut lies in (%llu, %llu), the other sectors "
+	     "say (%llu, %llu); take ran in (%llu, %llu)",
+	     image.image.name.c_str(), (unsigned long long)sector, (unsigned long long)seen.after,
 	     (unsigned long long)seen.before, (unsigned long long)old.after,
 	     (unsigned long long)old.before, (unsigned long long)take_begin,
 	     (unsigned long long)take_end);

@@ -18,7 +18,8 @@ WriteLog::WriteLog()
 	writes_.push_back(initial_);
 }
 
-u64 WriteLog::begin(Device &device, Op op, u64 sector, u32 sectors, const bio *request)
+u64 WriteLog::begin(Device &device, Op op, u64 sector, u32 sectors, const bio *request,
+		    const bio *part)
 {
 	Device &bottom = *device.bottom();
 	Write write;
@@ -29,14 +30,16 @@ u64 WriteLog::begin(Device &device, Op op, u64 sector, u32 sectors, const bio *r
 	write.sectors = sectors;
 	write.submitted = tick();
 	write.request = request;
+	write.part = part;
 	writes_.push_back(write);
 	pending_.push_back(write.id);
 	if (by_block_.size() <= bottom.id)
 		by_block_.resize(bottom.id + 1);
 	auto &blocks = by_block_[bottom.id];
-	if (blocks.empty())
-		blocks.resize(bottom.sectors / 8 + 1);
-	if (!sectors || write.sector + sectors > bottom.sectors)
+	const u64 room = std::max<u64>(bottom.sectors, bottom.content.size());
+	if (blocks.size() < room / 8 + 1)
+		blocks.resize(room / 8 + 1);
+	if (!sectors || write.sector + sectors > room)
 		return write.id;
 	for (u64 block = write.sector / 8; block <= (write.sector + sectors - 1) / 8; block++)
 		blocks[block].push_back(write.id);
@@ -55,22 +58,22 @@ void WriteLog::complete(u64 id, int status)
 const std::vector<u64> &WriteLog::history(const Device &disk, u64 sector) const
 {
 	static const std::vector<u64> kNone;
-	if (disk.id >= by_block_.size() || by_block_[disk.id].empty())
+	if (disk.id >= by_block_.size() || sector / 8 >= by_block_[disk.id].size())
 		return kNone;
 	return by_block_[disk.id][sector / 8];
 }
 
-const Write &WriteLog::origin_of(const char *oracle, const Device &disk, u64 sector,
-				 u64 raw) const
+const Write &WriteLog::origin_of(const char *oracle, const Device &disk, u64 sector, u64 raw) const
 {
 	const Stamp stamp = Stamp::unpack(raw);
 	const bool known = stamp.write < writes_.size() && stamp.disk == disk.id &&
 			   stamp.sector == sector && writes_[stamp.write].covers(sector);
 	if (!known)
-		fail(oracle, "%s sector %llu holds foreign content %016llx (write %llu of disk %u "
-		     "sector %u)", disk.name.c_str(), (unsigned long long)sector,
-		     (unsigned long long)raw, (unsigned long long)stamp.write, stamp.disk,
-		     stamp.sector);
+		fail(oracle,
+		     "%s sector %llu holds foreign content %016llx (write %llu of disk %u "
+		     "sector %u)",
+		     disk.name.c_str(), (unsigned long long)sector, (unsigned long long)raw,
+		     (unsigned long long)stamp.write, stamp.disk, stamp.sector);
 	return writes_[stamp.write];
 }
 
@@ -85,8 +88,10 @@ void WriteLog::check_read(const char *oracle, const Device &disk, u64 sector, u6
 		const Write &other = writes_[id];
 		if (other.covers(sector) && other.settles() && other.submitted > seen.completed &&
 		    other.completed < begin)
-			fail(oracle, "%s sector %llu shows write %llu, but write %llu came after it "
-			     "and had completed", disk.name.c_str(), (unsigned long long)sector,
+			fail(oracle,
+			     "%s sector %llu shows write %llu, but write %llu came after it "
+			     "and had completed",
+			     disk.name.c_str(), (unsigned long long)sector,
 			     (unsigned long long)seen.id, (unsigned long long)id);
 	}
 }
@@ -112,6 +117,18 @@ u64 WriteLog::first_settled(const Device &disk, u64 sector) const
 	return first;
 }
 
+namespace
+{
+
+// One that is parked on this very disk will be decided anew, by all that is there then. One parked
+// further down has passed this device for good.
+bool waits_above(const bio &request, Device &device)
+{
+	return request.parked && request.device->whole() == device.whole();
+}
+
+} // namespace
+
 bool WriteLog::in_flight_before(u64 limit, Device &device) const
 {
 	const u32 disk = device.bottom()->id;
@@ -119,9 +136,10 @@ bool WriteLog::in_flight_before(u64 limit, Device &device) const
 		const Write &write = writes_[id];
 		if (write.disk != disk || write.submitted >= limit || !write.request)
 			continue;
-		// One that is parked on this very disk will be decided anew, by all that is there
-		// then. One parked further down has passed this device for good.
-		if (!write.request->parked || write.request->device->whole() != device.whole())
+		if (!waits_above(*write.request, device))
+			return true;
+		if (write.part && write.part->life != BioLife::Ended &&
+		    !waits_above(*write.part, device))
 			return true;
 	}
 	return false;

@@ -44,14 +44,14 @@ void describe(Device &device, shim_bdev_info *info)
 	info->sectors = device.sectors;
 	info->diskseq = whole.diskseq;
 	info->stack_rank = stack_rank(&device);
-	info->logical_block_bytes = 512;
+	info->logical_block_bytes = device.block_bytes;
 	info->physical_block_bytes = 4096;
 	info->major_of_disk = whole.major;
 	info->minor_of_disk = whole.minor;
 	info->is_partition = device.kind == DeviceKind::Partition;
 	info->is_image = device.kind == DeviceKind::Image;
-	info->untrackable = 0;
-	info->untrackable_why = "";
+	info->untrackable = device.untrackable;
+	info->untrackable_why = device.untrackable ? "the simulator says so" : "";
 	std::snprintf(info->name, sizeof(info->name), "%s", device.name.c_str());
 }
 

@@ -40,6 +40,13 @@ void check_live(const struct bio *bio, const char *what)
 		fail("bio", "%s of bio %llu, which has ended", what, (unsigned long long)bio->id);
 }
 
+void unpark(struct bio *bio)
+{
+	if (bio->parked)
+		world().live_parked--;
+	bio->parked = false;
+}
+
 void io_end(struct bio *bio)
 {
 	auto *io = static_cast<shim_io *>(bio->io);
@@ -121,6 +128,8 @@ void shim_bio_prepare_park(struct bio *bio) noexcept
 	check_live(bio, "parking");
 	TRACE("bio %llu is parked", (unsigned long long)bio->id);
 	bio->nowait = false;
+	if (!bio->parked)
+		world().live_parked++;
 	bio->parked = true;
 }
 
@@ -138,7 +147,10 @@ void shim_bio_submit(struct bio *bio) noexcept
 {
 	check_live(bio, "release");
 	TRACE("bio %llu is released", (unsigned long long)bio->id);
-	bio->parked = false;
+	if (!bio->parked)
+		fail("bio", "bio %llu is released twice, or was never held",
+		     (unsigned long long)bio->id);
+	unpark(bio);
 	submit_bio(bio);
 }
 
@@ -147,6 +159,7 @@ void shim_bio_end(struct bio *bio, int error) noexcept
 	check_live(bio, "the end");
 	if (error < 0)
 		fail("bio", "an end with a negative error");
+	unpark(bio);
 	scheduler().point();
 	end_bio(bio, error);
 }
@@ -192,7 +205,8 @@ void shim_io_add_page(shim_io *io, struct page *page, shim_u32 bytes) noexcept
 	struct bio &bio = *io->bio;
 	if (bio.pages.size() >= io->capacity || bytes % 512 || !bytes || bytes > 4096 ||
 	    bio.sectors % kSectorsPerPage || page->canary != kPageCanary)
-		fail("bio", "page %zu of %u bytes does not fit an own bio", bio.pages.size(), bytes);
+		fail("bio", "page %zu of %u bytes does not fit an own bio", bio.pages.size(),
+		     bytes);
 	bio.pages.push_back(page);
 	bio.sectors += bytes / 512;
 }

@@ -25,7 +25,11 @@ bool user_access_fails(u64 address, size_t bytes)
 	const u64 start = reinterpret_cast<u64>(w.user);
 	if (address < start || bytes > w.user_bytes || address - start > w.user_bytes - bytes)
 		return true;
-	return bytes && w.random.permille(w.efault_permille);
+	if (!bytes || !w.memory.enabled)
+		return false;
+	const bool fails = ++w.user_accesses == w.efault_at || w.random.permille(w.efault_permille);
+	w.efault_fired |= fails;
+	return fails;
 }
 
 } // namespace

@@ -231,7 +231,8 @@ void shim_rcu_synchronize() noexcept
 	Scheduler &sched = scheduler();
 	sched.might_sleep("synchronize_rcu");
 	const u64 limit = world().next_rcu_section;
-	sched.sleep(world().random.below(2000));
+	// Mostly long, but nothing says that it must be.
+	sched.sleep(world().random.below(world().random.one_in(3) ? 10 : 2000));
 	for (;;) {
 		bool open = false;
 		for (const auto &fiber : sched.fibers())

@@ -5,9 +5,12 @@
 #include <cstring>
 #include <oracle/cbt_model.hpp>
 #include <script/agent_store.hpp>
+#include <script/device_life.hpp>
 #include <script/foreign_io.hpp>
 #include <script/history.hpp>
+#include <script/inquiry.hpp>
 #include <script/ioctl.hpp>
+#include <script/snapshot_images.hpp>
 #include <world/report.hpp>
 
 namespace sim
@@ -24,10 +27,13 @@ public:
 	{
 	}
 	void cycle(bool last);
+	// Many short lives of snapshots, so that the next ones have numbers about the last.
+	void age();
 
 private:
 	bool create(SnapshotModel &snapshot);
 	bool take(SnapshotModel &snapshot);
+	bool try_take(SnapshotModel &snapshot);
 	void use(SnapshotModel &snapshot);
 	void back_up(ImageModel &image);
 	bool read_all(ImageModel &image);
@@ -57,33 +63,26 @@ bool Agent::create(SnapshotModel &snapshot)
 	return expect("create", agent_ioctl::create(snapshot.origins, snapshot.id));
 }
 
-bool Agent::take(SnapshotModel &snapshot)
+bool Agent::try_take(SnapshotModel &snapshot)
 {
 	WriteLog &writes = world().writes;
 	snapshot.take_begin = writes.tick();
+	snapshot.take_begin_us = scheduler().now();
 	const long result = agent_ioctl::take(snapshot.id);
 	snapshot.take_end = writes.tick();
 	snapshot.instant = {snapshot.take_begin, snapshot.take_end};
-	if (!expect("take", result))
-		return false;
-	std::vector<agent_ioctl::Image> images;
-	if (!expect("collect_images", agent_ioctl::collect_images(snapshot.id, images)))
-		return false;
-	if (images.size() != snapshot.origins.size())
-		fail("ioctl", "%zu images of %zu devices", images.size(), snapshot.origins.size());
-	for (const auto &pair : images) {
-		Device *origin = world().find(pair.origin.mj, pair.origin.mn);
-		Device *image = world().find(pair.image.mj, pair.image.mn);
-		if (!image && !plan_.strict())
-			return false; // destroyed meanwhile by somebody else
-		if (!origin || !image || image->sectors != origin->sectors)
-			fail("ioctl", "image %u:%u of %u:%u does not exist", pair.image.mj,
-			     pair.image.mn, pair.origin.mj, pair.origin.mn);
-		snapshot.images.push_back(
-			std::make_unique<ImageModel>(snapshot, *origin, *image));
+	return expect("take", result);
+}
+
+bool Agent::take(SnapshotModel &snapshot)
+{
+	u32 more = plan_.retakes ? 2 : 0;
+	while (!try_take(snapshot)) {
+		if (!more--)
+			return false;
+		scheduler().sleep(world().random.below(3000));
 	}
-	snapshot.deliver_early();
-	return true;
+	return find_images(plan_, snapshot);
 }
 
 bool Agent::read_all(ImageModel &image)
@@ -106,8 +105,11 @@ void Agent::back_up(ImageModel &image)
 	std::vector<blk_snap_cbt_info> infos;
 	std::vector<u8> map;
 	Backup backup;
-	if (!read_all(image) || !expect("tracker_collect", agent_ioctl::collect_trackers(infos)) ||
-	    !expect("read_map", agent_ioctl::read_map(image.origin, map)))
+	if (!read_all(image) || !expect("tracker_collect", agent_ioctl::collect_trackers(infos)))
+		return;
+	backup.take_end = image.snapshot.take_end;
+	backup.map_begin = world().writes.tick();
+	if (!expect("read_map", agent_ioctl::read_map(image.origin, map)))
 		return;
 	for (const auto &info : infos) {
 		if (info.dev_id.mj != image.origin.major || info.dev_id.mn != image.origin.minor)
@@ -121,30 +123,42 @@ void Agent::back_up(ImageModel &image)
 		expect("find the tracker", -61);
 		return;
 	}
-	check_map_shape(image.origin, backup.info, map);
+	check_map_shape(image.origin, image.sectors, backup.info, map);
 	for (u64 sector = 0; sector < image.sectors; sector++)
 		backup.content.push_back(image.plain(sector) ? image.cut(sector)
 							     : ImageModel::kUnknown);
 	Backup &older = backups_[image.origin.id];
-	if (older.valid)
+	check_dirty_marks(image.origin, older, backup, map);
+	if (image.exchanged)
+		backup.valid = false; // of two media
+	else if (older.valid)
 		check_map(image.origin, older, backup, map);
 	older = std::move(backup);
 }
 
 void Agent::use(SnapshotModel &snapshot)
 {
+	if (plan_.inquiries)
+		inquire(plan_, snapshot);
+	if (plan_.dirty)
+		mark_some_dirty(plan_, snapshot);
 	if (plan_.backups)
 		for (auto &image : snapshot.images)
 			back_up(*image);
 	for (u32 i = 0; i < plan_.image_users; i++) {
 		snapshot.readers++;
-		history_.others.spawn("image-user", [this, &snapshot] {
-			run_image_user(history_, snapshot);
-		});
+		history_.others.spawn("image-user",
+				      [this, &snapshot] { run_image_user(history_, snapshot); });
 	}
 	scheduler().sleep(world().random.below(20'000));
 	if (plan_.append_late)
 		append_store(plan_, snapshot, StoreTime::Late);
+	if (plan_.bad_appends)
+		append_nonsense(plan_, snapshot);
+	if (plan_.dirty)
+		mark_some_dirty(plan_, snapshot);
+	if ((plan_.resizes || plan_.exchanges) && world().random.one_in(3))
+		spoil_own(history_, snapshot);
 	const bool patient = world().random.one_in(2);
 	while (patient && snapshot.readers)
 		scheduler().sleep(1000);
@@ -163,14 +177,17 @@ void Agent::drain_events(SnapshotModel &snapshot)
 			return; // an event was lost on the way to user memory
 		if (result)
 			break;
-		snapshot.on_event(event.code, event.origin, event.error);
+		snapshot.on_event(event.code, event.origin, event.error, event.time_us);
 	}
 	const bool excused = plan_.chaos || plan_.efaults || plan_.memory_faults ||
 			     plan_.io_errors || plan_.removal || plan_.hangs;
-	for (auto &image : snapshot.images)
-		if (image->error_seen && !image->corrupted_events && !excused)
+	for (auto &image : snapshot.images) {
+		// Until the sweep comes by, a device that shrank or was exchanged just fails.
+		const bool unnoticed = image->origin.shrunk && !image->must_be_lost;
+		if (image->error_seen && !image->corrupted_events && !excused && !unnoticed)
 			fail("events", "%s gives EIO, but no event said so",
 			     image->image.name.c_str());
+	}
 	if (!snapshot.low_space_events && !excused)
 		fail("events", "no event asked for the first portion");
 }
@@ -198,13 +215,16 @@ void Agent::cycle(bool last)
 	if (!create(snapshot))
 		return;
 	snapshot.created = true;
+	if (plan_.bad_appends)
+		append_nonsense(plan_, snapshot);
 	append_store(plan_, snapshot, StoreTime::BeforeTake);
+	if (plan_.dirty && world().random.one_in(2))
+		mark_some_dirty(plan_, snapshot);
 	const u32 waiters = static_cast<u32>(world().random.below(3));
 	for (u32 i = 0; i < waiters; i++) {
 		snapshot.waiters++;
-		history_.others.spawn("event-waiter", [this, &snapshot] {
-			run_event_waiter(history_, snapshot);
-		});
+		history_.others.spawn("event-waiter",
+				      [this, &snapshot] { run_event_waiter(history_, snapshot); });
 	}
 	scheduler().sleep(world().random.below(3000));
 	if (take(snapshot))
@@ -212,6 +232,19 @@ void Agent::cycle(bool last)
 	drain_events(snapshot);
 	if (!(last && plan_.leave_snapshot))
 		destroy(snapshot);
+}
+
+void Agent::age()
+{
+	for (u32 i = 0; i < plan_.ageing; i++) {
+		u8 id[16];
+		const blk_snap_block_range range{0, plan_.ageing_store->sectors};
+		if (agent_ioctl::create(plan_.origins, id))
+			continue;
+		if (!agent_ioctl::append(id, *plan_.ageing_store, &range, 1))
+			agent_ioctl::take(id);
+		agent_ioctl::destroy(id);
+	}
 }
 
 } // namespace
@@ -224,7 +257,7 @@ void run_event_waiter(History &history, SnapshotModel &snapshot)
 		const long result = agent_ioctl::wait_event(snapshot.id, timeout, event);
 		scheduler().current().signalled = false;
 		if (result == 0)
-			snapshot.on_event(event.code, event.origin, event.error);
+			snapshot.on_event(event.code, event.origin, event.error, event.time_us);
 		if (result == -3)
 			break; // the snapshot is gone
 		const bool usual = result == -2 || (result == -4 && history.plan.kills) ||
@@ -238,6 +271,8 @@ void run_event_waiter(History &history, SnapshotModel &snapshot)
 void run_agent(History &history)
 {
 	Agent agent(history);
+	if (history.plan.ageing)
+		agent.age();
 	for (u32 i = 0; i < history.plan.cycles; i++) {
 		agent.cycle(i + 1 == history.plan.cycles);
 		scheduler().sleep(world().random.below(5000));

@@ -13,6 +13,8 @@ enum class StoreTime : u8 { BeforeTake, Late };
 
 void append_store(Plan &plan, SnapshotModel &snapshot, StoreTime time);
 // After the destroy: the ranges hold what they hold, and nobody writes them any more.
+// Ranges that must be refused, whatever the state of the snapshot.
+void append_nonsense(Plan &plan, SnapshotModel &snapshot);
 void release_store(Plan &plan, SnapshotModel &snapshot);
 
 } // namespace sim

@@ -20,6 +20,9 @@ public:
 	~ForeignIo();
 
 	void set_nowait() { bio_->nowait = true; }
+	// The submitter cuts off the first `sectors` and chains them, as file systems do. Before
+	// submit().
+	void chain(u32 sectors);
 	// What the device must answer if it answers without an injected error.
 	void expect_error(int error) { expected_ = error; }
 	void submit();
@@ -40,6 +43,7 @@ private:
 	u32 sectors_;
 	ImageModel *image_;
 	bio *bio_;
+	bio *part_ = nullptr;
 	std::vector<u64> data_;
 	u64 write_ = 0;
 	u64 begin_ = 0;

@@ -3,6 +3,7 @@
 // History: see the header.
 #include <script/history.hpp>
 
+#include <case/cases.hpp>
 #include <script/foreign_io.hpp>
 #include <world/report.hpp>
 #include <world/world.hpp>
@@ -54,7 +55,8 @@ void spawn_tasks(History &history)
 		history.writers.spawn("writer", [&history] { run_writer(history); });
 	for (u32 i = 0; i < plan.agents; i++)
 		history.agents.spawn("agent", [&history] { run_agent(history); });
-	if (plan.chaos || plan.suspends || plan.hangs || plan.removal || plan.kills)
+	if (plan.chaos || plan.suspends || plan.hangs || plan.removal || plan.kills ||
+	    plan.resizes || plan.exchanges)
 		history.others.spawn("trouble", [&history] { run_trouble(history); });
 }
 
@@ -75,12 +77,15 @@ void play(History &history)
 		history.writers.join();
 }
 
-void body(History &history)
+void body(History &history, const Variant &variant)
 {
 	if (blksnap_module_init() != 0)
 		fail("ioctl", "the module does not load");
 	world().memory.enabled = true;
-	play(history);
+	if (variant.test)
+		variant.test->run(history);
+	else
+		play(history);
 	world().memory.enabled = false;
 	world().efault_permille = 0;
 	for (auto &snapshot : history.snapshots)
@@ -101,11 +106,30 @@ void body(History &history)
 	world().check_origins();
 }
 
+void prepare(History &history, World &world, const Variant &variant)
+{
+	Plan &plan = history.plan;
+	if (variant.test)
+		default_params(world);
+	else
+		make_plan(plan, world, variant.plain);
+	if (variant.failing_allocation) {
+		world.memory.faults = {0, 0, variant.failing_allocation};
+		world.image_may_be_lost = plan.memory_faults = true;
+	}
+	if (variant.failing_user_access) {
+		world.efault_permille = 0;
+		world.efault_at = variant.failing_user_access;
+		plan.efaults = true;
+	}
+	if (verbose())
+		describe_plan(plan);
+}
+
 } // namespace
 
-Statistics run_history(u64 seed, const char *program)
+Statistics run_history(u64 seed, const Variant &variant)
 {
-	begin_report(seed, program);
 	Scheduler scheduler(seed);
 	set_scheduler(&scheduler);
 	World world(seed);
@@ -113,10 +137,8 @@ Statistics run_history(u64 seed, const char *program)
 	Statistics statistics;
 	{
 		History history;
-		make_plan(history.plan, world);
-		if (verbose())
-			describe_plan(history.plan);
-		scheduler.run([&history] { body(history); });
+		prepare(history, world, variant);
+		scheduler.run([&] { body(history, variant); });
 		for (auto &snapshot : history.snapshots) {
 			statistics.takes += snapshot->images.empty() ? 0 : 1;
 			for (auto &image : snapshot->images)
@@ -125,6 +147,9 @@ Statistics run_history(u64 seed, const char *program)
 	}
 	statistics.steps = scheduler.steps();
 	statistics.writes = world.writes.count();
+	statistics.fault_fired = variant.failing_allocation    ? world.memory.has_failed()
+				 : variant.failing_user_access ? world.efault_fired
+							       : false;
 	return statistics;
 }
 

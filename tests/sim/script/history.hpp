@@ -34,15 +34,25 @@ struct History {
 	bool stopping = false; // trouble makers end
 };
 
+struct Case;
+
+// What is done with a seed, besides what follows from it.
+struct Variant {
+	const Case *test = nullptr;  // this script instead of a drawn one
+	bool plain = false;	     // without the swarm's operations
+	u64 failing_allocation = 0;  // the Nth one fails, no other does
+	u64 failing_user_access = 0; // likewise
+};
+
 struct Statistics {
 	u64 steps = 0;
 	u64 writes = 0;
 	u64 takes = 0;
-	u64 image_reads = 0;
 	u64 corrupted = 0;
+	bool fault_fired = false; // the failing one of the variant was met
 };
 
-Statistics run_history(u64 seed, const char *program);
+Statistics run_history(u64 seed, const Variant &variant);
 
 // Tasks
 void run_writer(History &history);

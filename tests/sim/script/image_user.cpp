@@ -17,6 +17,8 @@ Op draw_op(const Plan &plan, bool writer)
 	Random &random = world().random;
 	if (writer && random.one_in(3))
 		return Op::Write;
+	if (plan.bad_image_bios && random.one_in(20))
+		return random.one_in(2) ? Op::Discard : Op::WriteZeroes;
 	return plan.flushes && random.one_in(12) ? Op::Flush : Op::Read;
 }
 
@@ -24,13 +26,19 @@ std::unique_ptr<ForeignIo> draw_request(const Plan &plan, ImageModel &image, boo
 {
 	Random &random = world().random;
 	Op op = draw_op(plan, writer);
-	const u32 most = static_cast<u32>(std::min<u64>(image.sectors, random.one_in(4) ? 200 : 16));
+	const u32 most =
+		static_cast<u32>(std::min<u64>(image.sectors, random.one_in(4) ? 200 : 16));
 	const u32 sectors = op == Op::Flush ? 0 : static_cast<u32>(1 + random.below(most));
 	const u64 sector = random.below(image.sectors - sectors + 1);
-	if (op == Op::Write && !image.plain(sector, sectors))
+	if (op != Op::Read && op != Op::Flush && !image.plain(sector, sectors))
 		op = Op::Read;
-	return std::make_unique<ForeignIo>(image.image, op, op == Op::Flush ? 0 : sector, sectors,
-					   &image);
+	auto io = std::make_unique<ForeignIo>(image.image, op, op == Op::Flush ? 0 : sector,
+					      sectors, &image);
+	if (op == Op::Discard || op == Op::WriteZeroes)
+		io->expect_error(95);
+	if (plan.chains && sectors > 1 && random.one_in(3))
+		io->chain(static_cast<u32>(1 + random.below(sectors - 1)));
+	return io;
 }
 
 } // namespace

@@ -45,8 +45,8 @@ void add_origin(Plan &plan, World &w)
 	if (shape >= 4) {
 		const u64 start = random.below(sectors / 4);
 		const auto kind = shape == 4 ? DeviceKind::Linear : DeviceKind::Remap;
-		Device &upper = w.add_device(kind, shape == 4 ? "dm" : "md", sectors - start, &disk,
-					     start);
+		Device &upper =
+			w.add_device(kind, shape == 4 ? "dm" : "md", sectors - start, &disk, start);
 		upper.max_sectors = random.one_in(2) ? 0 : static_cast<u32>(random.between(5, 40));
 		upper.has_fs = random.one_in(2);
 		plan.paths.push_back(&upper);
@@ -191,6 +191,56 @@ void draw_faults(Plan &plan, World &w)
 	w.image_may_be_lost = plan.tiny_store || plan.hangs || plan.removal;
 }
 
+// Drawn from a source of their own: what they do not switch on stays as it was.
+void draw_swarm(Plan &plan, World &w)
+{
+	Random &random = w.swarm;
+	static constexpr u32 kCompat[] = {0, 0, 500, 1000};
+	w.compat_permille = random.pick(kCompat);
+	plan.resizes = random.one_in(8);
+	plan.exchanges = random.one_in(12);
+	plan.dirty = random.one_in(3);
+	plan.chains = random.one_in(3);
+	plan.bad_appends = random.one_in(4);
+	plan.bad_image_bios = random.one_in(8);
+	plan.inquiries = random.one_in(4);
+	plan.retakes = random.one_in(2);
+	w.params.storage_on_origin_after_take = random.one_in(3);
+	if (random.one_in(150))
+		plan.ageing = static_cast<u32>(random.between(250, 255));
+	if (random.one_in(20))
+		w.efault_at = 1 + random.below(100);
+	plan.efaults |= w.efault_at != 0;
+}
+
+bool has_reserved(const Plan &plan, const Device &disk)
+{
+	for (const Reserved &part : plan.reserved)
+		if (part.disk == &disk)
+			return true;
+	return false;
+}
+
+void find_changeable(Plan &plan, World &w)
+{
+	for (Device *origin : plan.origins) {
+		Device &disk = *origin->bottom();
+		bool alone = true;
+		for (const auto &other : w.devices)
+			alone &= other->lower != origin;
+		if (has_reserved(plan, disk) || origin->kind == DeviceKind::Partition)
+			continue;
+		if (alone && origin->kind != DeviceKind::Remap)
+			plan.resizable.push_back(origin);
+		if (!carries_stack(disk, w) && !origin->lower)
+			plan.exchangeable.push_back(origin);
+	}
+	if (!plan.ageing)
+		return;
+	plan.ageing_store = &w.add_device(DeviceKind::Disk, "old-store", 256, nullptr, 0);
+	w.store_ranges.push_back({plan.ageing_store, 0, 256, nullptr, true});
+}
+
 } // namespace
 
 u64 Plan::origin_sectors() const
@@ -205,7 +255,8 @@ bool Plan::pick_range(Device &device, u64 &sector, u32 &sectors) const
 {
 	Random &random = world().random;
 	for (u32 attempt = 0; attempt < 8; attempt++) {
-		sectors = static_cast<u32>(1 + random.below(std::min<u64>(largest, device.sectors)));
+		sectors =
+			static_cast<u32>(1 + random.below(std::min<u64>(largest, device.sectors)));
 		sector = random.below(device.sectors - sectors + 1);
 		if (random.one_in(2))
 			sector &= ~u64{7};
@@ -214,14 +265,34 @@ bool Plan::pick_range(Device &device, u64 &sector, u32 &sectors) const
 		for (const Reserved &range : reserved)
 			free &= range.disk != device.bottom() ||
 				start + sectors <= range.sector + range.device->bottom_start() ||
-				start >= range.sector + range.device->bottom_start() + range.sectors;
+				start >=
+					range.sector + range.device->bottom_start() + range.sectors;
 		if (free)
 			return true;
 	}
 	return false;
 }
 
-void make_plan(Plan &plan, World &w)
+void default_params(World &w)
+{
+	w.params = {
+		.tracking_block_minimum_shift = 12,
+		.tracking_block_maximum_count = 2097152,
+		.chunk_minimum_shift = 12,
+		.chunk_maximum_count = 2097152,
+		.chunk_maximum_in_cache = 32,
+		.free_diff_buffer_pool_size = 16,
+		.diff_storage_minimum = 64,
+		.storage_on_origin_after_take = 0,
+		.cow_memory_limit_kib = 1024,
+		.cow_timeout_ms = 30000,
+		.parked_limit = 1024,
+		.freeze_timeout_ms = 60000,
+		.drain_timeout_ms = 5000,
+	};
+}
+
+void make_plan(Plan &plan, World &w, bool plain)
 {
 	draw_operations(plan, w.random);
 	draw_faults(plan, w);
@@ -232,6 +303,10 @@ void make_plan(Plan &plan, World &w)
 	add_store(plan, w);
 	draw_params(plan, w);
 	draw_memory_faults(plan, w);
+	if (plain)
+		return;
+	draw_swarm(plan, w);
+	find_changeable(plan, w);
 }
 
 } // namespace sim

@@ -25,8 +25,11 @@ struct Plan {
 	std::vector<Device *> origins; // may be snapshotted
 	std::vector<Device *> paths;   // are written to
 	std::vector<Device *> linears;
-	std::vector<Device *> stores;  // disks that hold nothing but stores
+	std::vector<Device *> stores; // disks that hold nothing but stores
 	std::vector<Reserved> reserved;
+	std::vector<Device *> resizable;    // nothing else depends on their size
+	std::vector<Device *> exchangeable; // disks that hold no store and carry no stack
+	Device *ageing_store = nullptr;
 
 	u32 agents = 1;
 	u32 cycles = 1;
@@ -56,6 +59,15 @@ struct Plan {
 	bool exit_under_load = false;
 	bool leave_snapshot = false; // for the unload to tear down
 	bool kills = false;
+	bool resizes = false;
+	bool exchanges = false;
+	bool dirty = false; // MARK_DIRTY
+	bool chains = false;
+	bool bad_appends = false;
+	bool bad_image_bios = false;
+	bool inquiries = false;
+	bool retakes = false; // a take that failed is tried again
+	u32 ageing = 0;	      // takes before everything else: the numbers end at 255
 
 	// Nothing happens that an ioctl may answer with an error.
 	bool strict() const
@@ -68,7 +80,10 @@ struct Plan {
 	bool pick_range(Device &device, u64 &sector, u32 &sectors) const;
 };
 
-void make_plan(Plan &plan, World &world);
+// `plain`: without the operations and faults of the swarm.
+void make_plan(Plan &plan, World &world, bool plain);
+// Parameters of a module that nobody has tuned.
+void default_params(World &world);
 // For the head of a trace.
 void describe_plan(const Plan &plan);
 

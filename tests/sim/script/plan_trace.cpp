@@ -27,19 +27,38 @@ void describe_plan(const Plan &plan)
 	const MemoryFaults &memory = w.memory.faults;
 	trace("memory faults: nowait %u, any %u per mille, call %llu", memory.nowait_permille,
 	      memory.any_permille, (unsigned long long)memory.fail_at);
+	trace("user memory faults: %u per mille, access %llu; 32 bit: %u per mille",
+	      w.efault_permille, (unsigned long long)w.efault_at, w.compat_permille);
 	const struct {
 		const char *name;
 		bool on;
 	} kSwitches[] = {
-		{"discards", plan.discards},	 {"zeroes", plan.zeroes},
-		{"flushes", plan.flushes},	 {"bad-bios", plan.bad_bios},
-		{"image-writes", plan.image_writes}, {"backups", plan.backups},
-		{"chaos", plan.chaos},		 {"suspends", plan.suspends},
-		{"hangs", plan.hangs},		 {"removal", plan.removal},
-		{"io-errors", plan.io_errors},	 {"efaults", plan.efaults},
-		{"tiny-store", plan.tiny_store}, {"store-on-origin", plan.store_on_origin},
-		{"append-late", plan.append_late}, {"exit-under-load", plan.exit_under_load},
-		{"leave-snapshot", plan.leave_snapshot}, {"kills", plan.kills},
+		{"discards", plan.discards},
+		{"zeroes", plan.zeroes},
+		{"flushes", plan.flushes},
+		{"bad-bios", plan.bad_bios},
+		{"image-writes", plan.image_writes},
+		{"backups", plan.backups},
+		{"chaos", plan.chaos},
+		{"suspends", plan.suspends},
+		{"hangs", plan.hangs},
+		{"removal", plan.removal},
+		{"io-errors", plan.io_errors},
+		{"efaults", plan.efaults},
+		{"tiny-store", plan.tiny_store},
+		{"store-on-origin", plan.store_on_origin},
+		{"append-late", plan.append_late},
+		{"exit-under-load", plan.exit_under_load},
+		{"leave-snapshot", plan.leave_snapshot},
+		{"kills", plan.kills},
+		{"resizes", plan.resizes},
+		{"exchanges", plan.exchanges},
+		{"dirty", plan.dirty},
+		{"chains", plan.chains},
+		{"bad-appends", plan.bad_appends},
+		{"inquiries", plan.inquiries},
+		{"retakes", plan.retakes},
+		{"ageing", plan.ageing != 0},
 		{"strict", plan.strict()},
 	};
 	for (const auto &item : kSwitches)

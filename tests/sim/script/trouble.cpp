@@ -2,8 +2,11 @@
 //
 // Trouble makers: calls at the wrong moment, and devices that misbehave.
 #include <cstring>
+#include <script/agent_store.hpp>
+#include <script/device_life.hpp>
 #include <script/foreign_io.hpp>
 #include <script/history.hpp>
+#include <script/inquiry.hpp>
 #include <script/ioctl.hpp>
 #include <world/report.hpp>
 
@@ -35,8 +38,8 @@ void call_nonsense()
 {
 	Random &random = world().random;
 	UserBuffer buffer;
-	static constexpr unsigned kUnknown[] = {0, 0x5620, 0x40085620, 0x40085621, 0x40085622,
-						0x40105600, ~0u};
+	static constexpr unsigned kUnknown[] = {0,	    0x5620,	0x40085620, 0x40085621,
+						0x40085622, 0x40105600, ~0u};
 	if (blksnap_control_ioctl(random.pick(kUnknown), buffer.address(), 0) != -25)
 		fail("ioctl", "an unknown command is not refused with ENOTTY");
 	static constexpr unsigned kKnown[] = {
@@ -56,20 +59,35 @@ void call_nonsense()
 	if (refused != -1)
 		fail("ioctl", "command %x without privilege gives %ld", command, refused);
 	const u8 nobody[16] = {1, 2, 3};
-	if (agent_ioctl::take(nobody) != -3 && !world().efault_permille)
+	const long unknown = agent_ioctl::take(nobody);
+	if (unknown != -3 && !(unknown == -14 && world().efault_fired))
 		fail("ioctl", "take of an unknown snapshot is not ESRCH");
+}
+
+// A snapshot of its own that lives for a moment.
+void come_and_go(History &history)
+{
+	Random &random = world().random;
+	const auto &paths = history.plan.paths;
+	u8 id[16];
+	if (agent_ioctl::create({paths[random.below(paths.size())]}, id))
+		return;
+	scheduler().sleep(random.below(2000));
+	while (agent_ioctl::destroy(id) == -14)
+		; // or nobody would end it
 }
 
 void make_calls(History &history)
 {
 	Random &random = world().random;
 	std::vector<blk_snap_cbt_info> infos;
-	switch (random.below(6)) {
+	std::vector<u8> map;
+	switch (random.below(10)) {
 	case 0:
 		return destroy_some(history);
 	case 1:
-		agent_ioctl::remove_tracker(*history.plan.paths[random.below(
-			history.plan.paths.size())]);
+		agent_ioctl::remove_tracker(
+			*history.plan.paths[random.below(history.plan.paths.size())]);
 		return;
 	case 2:
 		agent_ioctl::collect_trackers(infos);
@@ -77,6 +95,19 @@ void make_calls(History &history)
 	case 3:
 		if (SnapshotModel *snapshot = draw_snapshot(history))
 			agent_ioctl::take(snapshot->id);
+		return;
+	case 4:
+		return come_and_go(history);
+	case 5:
+		if (SnapshotModel *snapshot = draw_snapshot(history))
+			append_store(history.plan, *snapshot, StoreTime::Late);
+		return;
+	case 6:
+		if (SnapshotModel *snapshot = draw_snapshot(history))
+			mark_some_dirty(history.plan, *snapshot);
+		return;
+	case 7:
+		agent_ioctl::read_map(*history.plan.origins[0], map);
 		return;
 	default:
 		call_nonsense();
@@ -147,6 +178,10 @@ void run_trouble(History &history)
 			remove_some(plan);
 		if (plan.kills && random.one_in(2))
 			kill_some();
+		if (plan.resizes && random.one_in(2))
+			resize_some(history);
+		if (plan.exchanges && random.one_in(8))
+			exchange_some(history);
 	}
 }
 

@@ -32,7 +32,7 @@ struct DiskFaults {
 
 struct Device {
 	DeviceKind kind = DeviceKind::Disk;
-	u32 id = 0;	 // index in the world
+	u32 id = 0; // index in the world
 	u32 major = 0;
 	u32 minor = 0;
 	std::string name;
@@ -40,14 +40,20 @@ struct Device {
 	Device *lower = nullptr;
 	u64 lower_start = 0; // of this device on the lower one
 	u64 diskseq = 1;
+	u64 changed = 0;     // order number of the last change of size or medium
+	u64 exchanged = 0;   // order number of the last change of the medium
+	bool shrunk = false; // was larger at some time
+	bool spoilt = false; // somebody waits for the change to be noticed
+	u32 block_bytes = 512;
+	int untrackable = 0;
 	bool removed = false;
 	bool visible_stack = true; // the kernel can tell what this device stands on
 	bool has_fs = false;
 
 	// Disk
-	std::vector<u64> content;
+	std::vector<u64> content; // also of what a shrink has cut off
 	DiskFaults faults;
-	u32 max_sectors = 0;	   // larger requests are split; 0: never
+	u32 max_sectors = 0;	    // larger requests are split; 0: never
 	bool resubmits_rest = true; // the remainder of a split passes the hook again (6.1)
 	bool supports_discard = true;
 	bool supports_zeroes = true;

@@ -31,8 +31,8 @@ void transfer(bio &bio)
 
 bool request_fails(Device &disk, const bio &bio)
 {
-	const u32 rate = bio.op == Op::Read ? disk.faults.read_permille
-					    : disk.faults.write_permille;
+	const u32 rate =
+		bio.op == Op::Read ? disk.faults.read_permille : disk.faults.write_permille;
 	return disk.removed || (bio.sectors && world().random.permille(rate));
 }
 
@@ -73,8 +73,11 @@ void start(bio *bio)
 {
 	Device &disk = *bio->device->whole();
 	Random &random = world().random;
-	if (bio->sectors && bio->sector + bio->sectors > disk.sectors)
+	if (bio->sectors && bio->sector + bio->sectors > disk.sectors) {
+		if (disk.shrunk)
+			return end_bio(bio, 5); // it was on its way when that happened
 		fail("bio", "%s: request behind the end passed all checks", disk.name.c_str());
+	}
 	if (changes_data(bio->op) && !bio->for_core) {
 		bio->counted = true;
 		disk.writes_in_flight++;
@@ -131,8 +134,8 @@ void linear_submit(bio *bio)
 		part = split_bio(bio, linear.max_sectors);
 		submit_bio(bio);
 	}
-	struct bio *clone = make_bio(*linear.lower, part->op, part->sector + linear.lower_start,
-				     part->sectors);
+	struct bio *clone =
+		make_bio(*linear.lower, part->op, part->sector + linear.lower_start, part->sectors);
 	clone->data = part->data;
 	clone->pages = part->pages;
 	clone->skip = part->skip;

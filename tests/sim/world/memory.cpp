@@ -31,9 +31,9 @@ char *arena()
 {
 	static char *base = [] {
 		void *at = reinterpret_cast<void *>(std::size_t{0x100000000000});
-		void *memory = mmap(at, kArenaBytes, PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-				    -1, 0);
+		void *memory = mmap(
+			at, kArenaBytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 		if (memory == MAP_FAILED) {
 			std::perror("mmap of the arena");
 			std::exit(2);
@@ -55,9 +55,9 @@ Memory::Memory() = default;
 
 bool Memory::refuses(Random &random, bool nowait)
 {
-	calls_++;
 	if (!enabled)
 		return false;
+	calls_++;
 	const bool refused = calls_ == faults.fail_at ||
 			     (nowait && random.permille(faults.nowait_permille)) ||
 			     random.permille(faults.any_permille);
@@ -98,7 +98,8 @@ void Memory::free(void *memory)
 		return;
 	auto *header = reinterpret_cast<Header *>(static_cast<char *>(memory) - sizeof(Header));
 	if (header->mark != kLiveMark)
-		fail("memory", "free of %s", header->mark == kFreeMark ? "freed memory" : "nonsense");
+		fail("memory", "free of %s",
+		     header->mark == kFreeMark ? "freed memory" : "nonsense");
 	live_--;
 	std::memset(memory, 0x5a, header->bytes);
 	if (kUseMalloc) {

@@ -16,7 +16,7 @@ namespace sim
 struct MemoryFaults {
 	u32 nowait_permille = 0; // allocations that must not sleep
 	u32 any_permille = 0;	 // all
-	u64 fail_at = 0;	 // the Nth allocation of the history, 0: none
+	u64 fail_at = 0;	 // the Nth allocation while the script runs, 0: none
 };
 
 class Memory
@@ -32,7 +32,6 @@ public:
 	// True if a fault has been injected in this history.
 	bool has_failed() const { return failed_; }
 	u64 live() const { return live_; }
-	u64 calls() const { return calls_; }
 
 private:
 	struct Free {

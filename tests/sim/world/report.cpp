@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <unistd.h>
+#include <utility>
 #include <world/scheduler.hpp>
 
 extern "C" void __gcov_dump() __attribute__((weak));
@@ -19,7 +20,7 @@ namespace
 {
 bool verbose_;
 u64 seed_;
-const char *program_ = "sim";
+std::string replay_;
 } // namespace
 
 void set_verbose(bool on)
@@ -32,10 +33,15 @@ bool verbose()
 	return verbose_;
 }
 
-void begin_report(u64 seed, const char *program)
+void begin_report(u64 seed, std::string replay)
 {
 	seed_ = seed;
-	program_ = program;
+	replay_ = std::move(replay);
+}
+
+const std::string &replay_command()
+{
+	return replay_;
 }
 
 void trace(const char *format, ...)
@@ -60,8 +66,7 @@ void fail(const char *oracle, const char *format, ...)
 	va_start(arguments, format);
 	std::vfprintf(stderr, format, arguments);
 	va_end(arguments);
-	std::fprintf(stderr, "\n  replay: %s --seed %llu --verbose\n", program_,
-		     static_cast<unsigned long long>(seed_));
+	std::fprintf(stderr, "\n  replay: %s\n", replay_.c_str());
 	std::fflush(stderr);
 	if (__gcov_dump)
 		__gcov_dump();

@@ -3,6 +3,7 @@
 // What the simulator says: the trace of a history, and its failure.
 #pragma once
 
+#include <string>
 #include <world/random.hpp>
 
 namespace sim
@@ -10,8 +11,9 @@ namespace sim
 
 void set_verbose(bool verbose);
 bool verbose();
-// Names the history that failure messages speak of; `program` is used in the replay command.
-void begin_report(u64 seed, const char *program);
+// Names the history that failure messages speak of, and the command that runs it again.
+void begin_report(u64 seed, std::string replay);
+const std::string &replay_command();
 
 // One line of the trace, with simulated time and the name of the fiber.
 void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -22,8 +24,8 @@ void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 } // namespace sim
 
 // The arguments of a trace line are not even computed when nobody looks.
-#define TRACE(...)                                                           \
-	do {                                                                 \
-		if (__builtin_expect(sim::verbose(), 0))                     \
-			sim::trace(__VA_ARGS__);                             \
+#define TRACE(...)                                                                                 \
+	do {                                                                                       \
+		if (__builtin_expect(sim::verbose(), 0))                                           \
+			sim::trace(__VA_ARGS__);                                                   \
 	} while (0)

@@ -34,6 +34,8 @@ Scheduler::Scheduler(u64 seed) : random_(seed ^ 0x5c4ed01e)
 	static constexpr u32 kRates[] = {20, 60, 150, 300, 600};
 	switch_permille_ = random_.pick(kRates);
 	skewed_ = random_.one_in(2);
+	if (random_.one_in(4))
+		steal_permille_ = static_cast<u32>(random_.between(1, 4));
 }
 
 Scheduler::~Scheduler()
@@ -148,6 +150,13 @@ void Scheduler::yield()
 	fiber_suspend(*current_);
 }
 
+void Scheduler::steal()
+{
+	const u64 until = now_ + random_.below(3000);
+	while (now_ < until)
+		block_for("its CPU, which was stolen", until - now_);
+}
+
 void Scheduler::block(const char *why)
 {
 	Fiber &self = *current_;
@@ -163,8 +172,13 @@ bool Scheduler::block_for(const char *why, u64 microseconds)
 {
 	Fiber &self = *current_;
 	self.wait_ticket = next_ticket_++;
-	events_.push({now_ + microseconds, next_order_++, &self, self.wait_ticket, nullptr,
-		      Context::Process, {}});
+	events_.push({now_ + microseconds,
+		      next_order_++,
+		      &self,
+		      self.wait_ticket,
+		      nullptr,
+		      Context::Process,
+		      {}});
 	block(why);
 	self.wait_ticket = 0;
 	return !self.timed_out;
@@ -186,8 +200,8 @@ void Scheduler::sleep(u64 microseconds)
 void Scheduler::after(u64 microseconds, const char *name, std::function<void()> body,
 		      Context context)
 {
-	events_.push({now_ + microseconds, next_order_++, nullptr, 0, name, context,
-		      std::move(body)});
+	events_.push(
+		{now_ + microseconds, next_order_++, nullptr, 0, name, context, std::move(body)});
 }
 
 void Scheduler::might_sleep(const char *what)

@@ -4,7 +4,8 @@
 //
 // At each scheduling point a seeded choice among the runnable fibers is made. Simulated time
 // (microseconds) creeps with every switch and jumps to the next event when nobody can run. Fibers have random
-// weights, so that some histories starve one of them for long.
+// weights, so that some histories starve one of them for long. In some histories the CPU is now and then
+// stolen from whoever runs, as a hypervisor does it: for long, and whatever locks are held.
 #pragma once
 
 #include <memory>
@@ -36,9 +37,15 @@ public:
 	// Here another fiber may run.
 	void point()
 	{
-		if (current_ && random_.permille(switch_permille_))
+		if (!current_)
+			return;
+		if (random_.permille(steal_permille_))
+			steal();
+		else if (random_.permille(switch_permille_))
 			yield();
 	}
+	// For a case that needs long delays at any place.
+	void steal_often() { steal_permille_ = 50; }
 	void yield();
 	// Sleeps until wake(); `why` is shown when nothing moves any more.
 	void block(const char *why);
@@ -61,7 +68,7 @@ private:
 	struct Event {
 		u64 time;
 		u64 order;
-		Fiber *fiber;	  // to be woken if its ticket is still the same, or
+		Fiber *fiber; // to be woken if its ticket is still the same, or
 		u64 ticket;
 		const char *name; // a new fiber
 		Context context;
@@ -75,11 +82,13 @@ private:
 	};
 	void fire_due();
 	void reap();
+	void steal();
 	Fiber &choose();
 	void stuck(const char *why);
 
 	Random random_;
 	u32 switch_permille_;
+	u32 steal_permille_ = 0;
 	bool skewed_;
 	u64 now_ = 0;
 	u64 steps_ = 0;

@@ -17,7 +17,7 @@ struct Stamp {
 
 	static constexpr u64 pack(u64 write, u32 disk, u64 sector)
 	{
-		return (write << 32) | (u64{disk & 0xff} + 1) << 20 | (sector & 0xfffff);
+		return (write << 32) | (u64{disk & 0x7ff} + 1) << 20 | (sector & 0xfffff);
 	}
 	static constexpr Stamp unpack(u64 raw)
 	{

@@ -3,7 +3,10 @@
 // World: devices by number, user memory, and what must be zero at the end.
 #include <world/world.hpp>
 
+#include <cstdio>
+#include <cstdlib>
 #include <port/handles.hpp>
+#include <sys/mman.h>
 #include <world/report.hpp>
 #include <world/stamp.hpp>
 
@@ -14,7 +17,22 @@ namespace
 {
 World *instance;
 constexpr std::size_t kUserBytes = 1 << 20;
-alignas(4096) char user_memory[kUserBytes];
+
+// Where a 32-bit program can point to, and always at the same place.
+char *user_memory()
+{
+	static char *base = [] {
+		void *at = reinterpret_cast<void *>(std::size_t{0x20000000});
+		void *memory = mmap(at, kUserBytes, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+		if (memory == MAP_FAILED) {
+			std::perror("mmap of the programs' memory");
+			std::exit(2);
+		}
+		return static_cast<char *>(memory);
+	}();
+	return base;
+}
 } // namespace
 
 World &world()
@@ -27,12 +45,12 @@ void set_world(World *world)
 	instance = world;
 }
 
-World::World(u64 seed) : random(seed)
+World::World(u64 seed) : random(seed), swarm(seed ^ 0x53574152)
 {
-	user = user_memory;
+	user = user_memory();
 	user_bytes = kUserBytes;
 	for (std::size_t at = 0; at < kUserBytes; at += kUserSlotBytes)
-		user_slots.push_back(user_memory + at);
+		user_slots.push_back(user + at);
 }
 
 World::~World()
@@ -95,11 +113,14 @@ void World::check_empty() const
 		{"allocations", memory.live()},
 		{"hooked disks", hooked.size()},
 		{"hooks", hook_installed},
+		{"parked bios", live_parked},
 	};
 	for (const auto &count : kCounts)
 		if (count.count)
 			fail("leak", "%llu %s are left", (unsigned long long)count.count,
 			     count.what);
+	if (user_slots.size() != user_bytes / kUserSlotBytes)
+		fail("leak", "a call of a program has not returned");
 	for (const auto &device : devices)
 		if (device->frozen)
 			fail("leak", "%s stays frozen", device->name.c_str());
@@ -111,7 +132,7 @@ void World::check_origins()
 	for (const auto &device : devices) {
 		if (device->kind != DeviceKind::Disk)
 			continue;
-		for (u64 i = 0; i < device->sectors; i++)
+		for (u64 i = 0; i < device->content.size(); i++)
 			if (!in_store(*device, i))
 				writes.check_read("origin", *device, i, device->content[i], now,
 						  now);

@@ -13,6 +13,7 @@
 #include <world/random.hpp>
 #include <world/scheduler.hpp>
 
+#include <oracle/cbt_model.hpp>
 #include <oracle/image_model.hpp>
 #include <oracle/write_log.hpp>
 
@@ -50,6 +51,7 @@ struct World {
 	~World();
 
 	Random random; // of the machine: latency, faults, what others do
+	Random swarm;  // which operations and faults the history has
 	Memory memory;
 	u64 live_pages = 0;
 	u64 live_works = 0;
@@ -57,6 +59,7 @@ struct World {
 	u64 live_devices = 0;
 	u64 live_ios = 0;
 	u64 live_records = 0; // admissions that stand
+	u64 live_parked = 0;
 	u64 live_freezers = 0;
 	u64 live_images = 0;
 	Store<shim_work> works;
@@ -78,7 +81,11 @@ struct World {
 
 	// Control
 	shim_params params{};
+	u32 compat_permille = 0; // calls that are made by 32-bit programs
 	u32 efault_permille = 0;
+	u64 efault_at = 0; // the Nth access to the programs' memory fails, 0: none
+	u64 user_accesses = 0;
+	bool efault_fired = false;
 	char *user = nullptr;
 	std::size_t user_bytes = 0;
 	std::vector<char *> user_slots;
@@ -94,7 +101,9 @@ struct World {
 	// Oracles
 	WriteLog writes;
 	std::vector<StoreRange> store_ranges;
-	bool image_may_be_lost = false; // something was injected that may cost an image
+	std::vector<DirtyMark> dirty_marks;
+	std::vector<ImageModel *> images; // that somebody knows of
+	bool image_may_be_lost = false;	  // something was injected that may cost an image
 };
 
 constexpr std::size_t kUserSlotBytes = 16 * 1024;
