@@ -164,6 +164,7 @@ void Control::reclaim_disks()
 Result<void> Control::remove_tracker(DeviceNumber number)
 {
 	Mutex::Guard guard(lock_);
+	drop_dead_trackers(); // the number may belong to another device now
 	Tracker *tracker = find_tracker(number);
 
 	if (!tracker) {
@@ -247,6 +248,7 @@ Result<u32> Control::read_cbt(DeviceNumber number, u32 offset, u32 length, u8 *t
 Result<void> Control::mark_dirty(DeviceNumber number, const Vector<SectorRange> &ranges)
 {
 	Mutex::Guard guard(lock_);
+	drop_dead_trackers();
 	Tracker *tracker = find_tracker_of(number);
 
 	if (!tracker)

@@ -49,6 +49,14 @@ u64 address_of(u32 compat_pointer)
 	return compat_pointer;
 }
 
+// Holes read as zero, also that of an argument which is written back: between a count and the pointer
+// that follows it.
+void clear_hole(void *count, const void *pointer)
+{
+	auto *from = static_cast<u8 *>(count) + sizeof(u32);
+	__builtin_memset(from, 0, static_cast<const u8 *>(pointer) - from);
+}
+
 // An array of a program: `count` was checked by the caller.
 template <class T> Result<Vector<T>> read_array(u64 address, u32 count)
 {
@@ -176,6 +184,7 @@ template <class Argument, class Info> Result<u32> Ioctl::tracker_collect()
 	const u32 room = argument.count;
 	const u64 array = address_of(argument.cbt_info_array);
 	argument.count = trackers.size();
+	clear_hole(&argument.count, &argument.cbt_info_array);
 	if (array && room >= trackers.size()) {
 		for (u32 i = 0; i < trackers.size(); i++) {
 			const CbtMap::Info &cbt = trackers[i].cbt;
@@ -252,6 +261,7 @@ template <class Argument> Result<u32> Ioctl::snapshot_create()
 
 	const Uuid id = TRY(control_.create_snapshot(numbers));
 	set_uuid(argument.id, id);
+	clear_hole(&argument.count, &argument.dev_id_array);
 	const auto told = write(argument);
 	if (told.ok())
 		return u32{0};
@@ -302,6 +312,7 @@ template <class Argument> Result<u32> Ioctl::snapshot_collect()
 	const u32 room = argument.count;
 	const u64 array = address_of(argument.ids);
 	argument.count = snapshots.size();
+	clear_hole(&argument.count, &argument.ids);
 	if (array && room >= snapshots.size())
 		TRY(port_result(shim_user_write(array, snapshots.begin(),
 						snapshots.size() * sizeof(Uuid))));
@@ -321,6 +332,7 @@ template <class Argument> Result<u32> Ioctl::snapshot_collect_images()
 	const u32 room = argument.count;
 	const u64 array = address_of(argument.image_info_array);
 	argument.count = images.size();
+	clear_hole(&argument.count, &argument.image_info_array);
 	if (array && room >= images.size()) {
 		for (u32 i = 0; i < images.size(); i++) {
 			const blk_snap_image_info info{device_of(images[i].origin),
