@@ -73,6 +73,13 @@ blk_snap_dev Disk::number() const
 	return device_of(path_);
 }
 
+std::string Disk::sysfs() const
+{
+	const blk_snap_dev device = number();
+
+	return "/sys/dev/block/" + std::to_string(device.mj) + ":" + std::to_string(device.mn);
+}
+
 std::uint64_t Disk::sectors() const
 {
 	const OpenDisk disk(path_, O_RDONLY);

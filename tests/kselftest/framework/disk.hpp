@@ -29,6 +29,8 @@ public:
 	// As in /sys/block.
 	std::string name() const { return path_.substr(path_.rfind('/') + 1); }
 	blk_snap_dev number() const;
+	// Its directory in sysfs.
+	std::string sysfs() const;
 	std::uint64_t sectors() const; // of 512 bytes
 	unsigned logical_block_bytes() const;
 

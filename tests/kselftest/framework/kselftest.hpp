@@ -62,7 +62,12 @@ template <class T> std::string show(const T &value)
 		text << static_cast<long>(value);
 	else if constexpr (std::is_convertible_v<T, std::string>)
 		text << '"' << value << '"';
-	else
+	else if constexpr (requires { value.begin(); }) {
+		text << "{";
+		for (const auto &item : value)
+			text << " " << show(item);
+		text << " }";
+	} else
 		text << value;
 	return text.str();
 }

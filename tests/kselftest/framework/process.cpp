@@ -137,7 +137,9 @@ void Child::wait_until_asleep() const
 		std::string text;
 		std::getline(file, text);
 		const auto end = text.rfind(')');
-		const bool sleeps = end != std::string::npos && text.compare(end + 2, 1, "S") == 0;
+		const bool sleeps =
+			end != std::string::npos &&
+			(text.compare(end + 2, 1, "S") == 0 || text.compare(end + 2, 1, "D") == 0);
 		asleep = sleeps ? asleep + 1 : 0;
 		return asleep >= 5;
 	});

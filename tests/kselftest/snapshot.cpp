@@ -1,0 +1,670 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// snapshot: CREATE, TAKE, DESTROY, COLLECT and COLLECT_IMAGES, with all their errors, one snapshot and
+// several, one caller and several.
+#include "kselftest.hpp"
+
+#include "file.hpp"
+#include "memory.hpp"
+#include "module.hpp"
+#include "process.hpp"
+#include "snapshot.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <set>
+#include <thread>
+
+using namespace kselftest;
+
+namespace
+{
+
+constexpr std::uint64_t kMib = 2048; // in sectors
+
+int try_create_without_devices(const Control &control, blk_snap_dev *array)
+{
+	blk_snap_snapshot_create argument{};
+
+	argument.dev_id_array = array;
+	return control.try_call(IOCTL_BLK_SNAP_SNAPSHOT_CREATE, &argument);
+}
+
+int collect_images(const Control &control, blk_snap_snapshot_collect_images &argument)
+{
+	return control.try_call(IOCTL_BLK_SNAP_SNAPSHOT_COLLECT_IMAGES, &argument);
+}
+
+std::set<std::string> image_nodes()
+{
+	std::set<std::string> nodes;
+
+	for (unsigned i = 0; i < 16; i++)
+		if (exists("/dev/blksnap-image" + std::to_string(i)))
+			nodes.insert("blksnap-image" + std::to_string(i));
+	return nodes;
+}
+
+std::string linear(const Disk &disk)
+{
+	return "0 " + std::to_string(disk.sectors()) + " linear " + disk.path() + " 0";
+}
+
+// Writes to it last that many milliseconds.
+std::string slow_writes(const Disk &disk, unsigned milliseconds)
+{
+	return "0 " + std::to_string(disk.sectors()) + " delay " + disk.path() + " 0 0 " +
+	       disk.path() + " 0 " + std::to_string(milliseconds);
+}
+
+std::string open_count(const DmDisk &disk)
+{
+	(void)run({"udevadm", "settle"});
+	const std::string output =
+		run({"dmsetup", "info", "-c", "--noheadings", "-o", "open", disk.dm_name()}).output;
+	return output.substr(0, output.find('\n'));
+}
+
+// Open for itself alone, as file systems do.
+class Exclusive
+{
+public:
+	explicit Exclusive(const Disk &disk)
+		: fd_(open(disk.path().c_str(), O_RDWR | O_EXCL | O_CLOEXEC))
+	{
+		error_ = fd_ < 0 ? errno : 0;
+	}
+	~Exclusive() { close(fd_); }
+	Exclusive(const Exclusive &) = delete;
+	Exclusive &operator=(const Exclusive &) = delete;
+	int error() const { return error_; }
+
+private:
+	int fd_, error_;
+};
+
+} // namespace
+
+// --- create ----------------------------------------------------------------------------------
+
+TEST(create_gives_a_random_version_4_uuid)
+{
+	const Control control;
+	const NullDisk origin(16);
+	std::set<std::string> seen;
+	for (unsigned i = 0; i < 16; i++) {
+		const Snapshot snapshot(control, {&origin}, Snapshot::Trackers::Keep);
+		const __u8 *b = snapshot.id().b;
+		EXPECT_EQ(b[6] & 0xf0, 0x40);
+		EXPECT_EQ(b[8] & 0xc0, 0x80);
+		seen.insert(std::string(reinterpret_cast<const char *>(b), 16));
+	}
+	EXPECT_EQ(seen.size(), 16u);
+	EXPECT_ERRNO(remove_tracker(control, origin.number()), 0);
+}
+
+TEST(create_tells_the_id_and_nothing_else)
+{
+	const Control control;
+	const NullDisk origin(16);
+	blk_snap_dev device = origin.number();
+	struct {
+		blk_snap_snapshot_create argument;
+		unsigned char after[64];
+	} memory;
+	memset(&memory, kPoison, sizeof(memory));
+	memory.argument.count = 1;
+	memory.argument.dev_id_array = &device;
+	REQUIRE_ERRNO(control.try_call(IOCTL_BLK_SNAP_SNAPSHOT_CREATE, &memory.argument), 0);
+	EXPECT_EQ(memory.argument.count, 1u);
+	EXPECT(memory.argument.dev_id_array == &device);
+	EXPECT(all_bytes(memory.after, sizeof(memory.after), kPoison));
+	EXPECT_ERRNO(control.try_destroy(memory.argument.id), 0);
+	EXPECT_ERRNO(remove_tracker(control, device), 0);
+}
+
+TEST(create_without_devices_is_einval)
+{
+	const Control control;
+	blk_snap_dev device = kMissingDevice;
+	EXPECT_ERRNO(try_create_without_devices(control, &device), EINVAL);
+	EXPECT_ERRNO(try_create_without_devices(control, nullptr), EINVAL);
+	EXPECT_EQ(control.snapshots(), 0u);
+}
+
+TEST(create_with_a_device_twice_is_einval)
+{
+	const Control control;
+	const NullDisk one(16), two(16);
+	EXPECT_ERRNO(try_create(control, {one.number(), one.number()}), EINVAL);
+	EXPECT_ERRNO(try_create(control, {one.number(), two.number(), one.number()}), EINVAL);
+	EXPECT_EQ(control.snapshots(), 0u);
+	EXPECT_EQ(control.trackers(), 0u);
+}
+
+TEST(create_of_a_missing_device_is_enxio)
+{
+	const Control control;
+	for (const blk_snap_dev &device : {kMissingDevice, blk_snap_dev{0, 0},
+					   blk_snap_dev{~0u, ~0u}, blk_snap_dev{1, 1u << 20}})
+		EXPECT_ERRNO(try_create(control, {device}), ENXIO);
+	EXPECT_EQ(control.snapshots(), 0u);
+	EXPECT_EQ(control.trackers(), 0u);
+}
+
+TEST(create_of_a_device_in_a_snapshot_is_ealready)
+{
+	const Control control;
+	const NullDisk origin(16), other(16), store(16);
+	const Snapshot snapshot(control, {&origin});
+	EXPECT_ERRNO(try_create(control, {origin.number()}), EALREADY);
+	EXPECT_ERRNO(try_create(control, {other.number(), origin.number()}), EALREADY);
+	snapshot.take_with(store);
+	EXPECT_ERRNO(try_create(control, {origin.number()}), EALREADY);
+	EXPECT_EQ(control.snapshots(), 1u);
+	EXPECT_EQ(control.trackers(), 1u);
+}
+
+TEST(create_of_an_image_is_einval)
+{
+	const Control control;
+	const NullDisk origin(16), other(16), store(16);
+	const Snapshot snapshot(control, {&origin});
+	snapshot.take_with(store);
+	const blk_snap_dev image = snapshot.image_of(origin).number();
+	EXPECT_ERRNO(try_create(control, {image}), EINVAL);
+	EXPECT_ERRNO(try_create(control, {other.number(), image}), EINVAL);
+	EXPECT_EQ(control.trackers(), 1u);
+}
+
+TEST(create_under_the_store_of_another_snapshot_is_ebusy)
+{
+	const Control control;
+	const NullDisk origin(16), lower(16);
+	const DmDisk store(linear(lower));
+	const Snapshot snapshot(control, {&origin});
+	snapshot.take_with(store);
+	EXPECT_ERRNO(try_create(control, {lower.number()}), EBUSY);
+	EXPECT_EQ(control.trackers(), 1u);
+}
+
+TEST(create_that_fails_leaves_only_old_trackers)
+{
+	const Control control;
+	const NullDisk old(16), fresh(16);
+	{
+		const Snapshot snapshot(control, {&old}, Snapshot::Trackers::Keep);
+	}
+	const blk_snap_uuid generation = tracker_of(control, old.number())->generation_id;
+	EXPECT_ERRNO(try_create(control, {old.number(), fresh.number(), kMissingDevice}), ENXIO);
+	EXPECT_EQ(control.snapshots(), 0u);
+	EXPECT(!tracker_of(control, fresh.number()));
+	const auto kept = tracker_of(control, old.number());
+	REQUIRE(kept.has_value());
+	EXPECT(same(kept->generation_id, generation));
+	// Nothing holds it.
+	EXPECT_ERRNO(remove_tracker(control, old.number()), 0);
+}
+
+// --- collect ---------------------------------------------------------------------------------
+
+TEST(collect_lists_the_snapshots)
+{
+	const Control control;
+	const NullDisk one(16), two(16);
+	const Snapshot first(control, {&one}), second(control, {&two});
+	blk_snap_uuid ids[4];
+	memset(ids, kPoison, sizeof(ids));
+	blk_snap_snapshot_collect argument{4, ids};
+	REQUIRE_ERRNO(control.try_call(IOCTL_BLK_SNAP_SNAPSHOT_COLLECT, &argument), 0);
+	REQUIRE_EQ(argument.count, 2u);
+	EXPECT(argument.ids == ids);
+	EXPECT(same(ids[0], first.id()) != same(ids[1], first.id()));
+	EXPECT(same(ids[0], second.id()) != same(ids[1], second.id()));
+	EXPECT(all_bytes(&ids[2], 2 * sizeof(ids[0]), kPoison));
+}
+
+TEST(collect_without_an_array_counts)
+{
+	const Control control;
+	const NullDisk one(16), two(16);
+	const auto count = [&](__u32 room) {
+		blk_snap_snapshot_collect argument{room, nullptr};
+		EXPECT_ERRNO(control.try_call(IOCTL_BLK_SNAP_SNAPSHOT_COLLECT, &argument), 0);
+		return argument.count;
+	};
+	EXPECT_EQ(count(0), 0u);
+	EXPECT_EQ(count(5), 0u);
+	const Snapshot first(control, {&one}), second(control, {&two});
+	EXPECT_EQ(count(0), 2u);
+	EXPECT_EQ(count(1), 2u);
+	EXPECT_EQ(count(5), 2u);
+}
+
+TEST(collect_into_too_small_an_array_is_enodata)
+{
+	const Control control;
+	const NullDisk one(16), two(16);
+	const Snapshot first(control, {&one}), second(control, {&two});
+	const Fenced ids(2 * sizeof(blk_snap_uuid));
+	for (const __u32 room : {0u, 1u}) {
+		blk_snap_snapshot_collect argument{room, ids.as<blk_snap_uuid>()};
+		EXPECT_ERRNO(control.try_call(IOCTL_BLK_SNAP_SNAPSHOT_COLLECT, &argument), ENODATA);
+		EXPECT_EQ(argument.count, 2u);
+		EXPECT(ids.untouched());
+	}
+}
+
+TEST(collect_with_room_for_none_finds_none)
+{
+	const Control control;
+	const Fenced ids(sizeof(blk_snap_uuid));
+	blk_snap_snapshot_collect argument{0, ids.as<blk_snap_uuid>()};
+	EXPECT_ERRNO(control.try_call(IOCTL_BLK_SNAP_SNAPSHOT_COLLECT, &argument), 0);
+	EXPECT_EQ(argument.count, 0u);
+	EXPECT(ids.untouched());
+}
+
+TEST(images_are_paired_with_their_origins)
+{
+	const Control control;
+	const NullDisk one(16), two(24), three(32), store(16);
+	const Snapshot snapshot(control, {&two, &three, &one});
+	snapshot.take_with(store);
+	blk_snap_image_info infos[5];
+	memset(infos, kPoison, sizeof(infos));
+	blk_snap_snapshot_collect_images argument{snapshot.id(), 5, infos};
+	REQUIRE_ERRNO(collect_images(control, argument), 0);
+	REQUIRE_EQ(argument.count, 3u);
+	EXPECT(same(argument.id, snapshot.id()));
+	EXPECT(argument.image_info_array == infos);
+	EXPECT(all_bytes(&infos[3], 2 * sizeof(infos[0]), kPoison));
+	std::set<unsigned> minors;
+	const Disk *const disks[] = {&one, &two, &three};
+	for (const Disk *disk : disks)
+		for (unsigned i = 0; i < 3; i++) {
+			if (!same(infos[i].orig_dev_id, disk->number()))
+				continue;
+			const Disk image("/dev/blksnap-image" +
+					 std::to_string(infos[i].image_dev_id.mn));
+			EXPECT(same(image.number(), infos[i].image_dev_id));
+			EXPECT_EQ(image.sectors(), disk->sectors());
+			minors.insert(infos[i].image_dev_id.mn);
+		}
+	EXPECT_EQ(minors, (std::set<unsigned>{0, 1, 2}));
+}
+
+TEST(images_without_an_array_are_counted)
+{
+	const Control control;
+	const NullDisk one(16), two(16), store(16);
+	const Snapshot snapshot(control, {&one, &two});
+	snapshot.take_with(store);
+	for (const __u32 room : {0u, 1u, 9u}) {
+		blk_snap_snapshot_collect_images argument{snapshot.id(), room, nullptr};
+		EXPECT_ERRNO(collect_images(control, argument), 0);
+		EXPECT_EQ(argument.count, 2u);
+	}
+}
+
+TEST(images_into_too_small_an_array_are_enodata)
+{
+	const Control control;
+	const NullDisk one(16), two(16), store(16);
+	const Snapshot snapshot(control, {&one, &two});
+	snapshot.take_with(store);
+	const Fenced infos(2 * sizeof(blk_snap_image_info));
+	for (const __u32 room : {0u, 1u}) {
+		blk_snap_snapshot_collect_images argument{snapshot.id(), room,
+							  infos.as<blk_snap_image_info>()};
+		EXPECT_ERRNO(collect_images(control, argument), ENODATA);
+		EXPECT_EQ(argument.count, 2u);
+		EXPECT(infos.untouched());
+	}
+}
+
+TEST(images_of_an_unknown_snapshot_are_esrch)
+{
+	const Control control;
+	blk_snap_image_info info;
+	blk_snap_snapshot_collect_images argument{kUnknownId, 1, &info};
+	EXPECT_ERRNO(collect_images(control, argument), ESRCH);
+	EXPECT_EQ(argument.count, 1u);
+}
+
+TEST(images_before_the_take_are_enodev)
+{
+	const Control control;
+	const NullDisk origin(16), store(16);
+	const Snapshot snapshot(control, {&origin});
+	blk_snap_snapshot_collect_images argument{snapshot.id(), 0, nullptr};
+	EXPECT_ERRNO(collect_images(control, argument), ENODEV);
+	snapshot.take_with(store);
+	EXPECT_ERRNO(collect_images(control, argument), 0);
+	EXPECT_ERRNO(snapshot.destroy(), 0);
+	EXPECT_ERRNO(collect_images(control, argument), ESRCH);
+}
+
+// --- take ------------------------------------------------------------------------------------
+
+TEST(take_of_an_unknown_snapshot_is_esrch)
+{
+	EXPECT_ERRNO(Control().try_take(kUnknownId), ESRCH);
+}
+
+TEST(take_without_storage_is_enospc_and_can_be_repeated)
+{
+	const Control control;
+	const NullDisk origin(16), store(16);
+	const Snapshot snapshot(control, {&origin});
+	EXPECT_ERRNO(snapshot.take(), ENOSPC);
+	EXPECT_ERRNO(snapshot.take(), ENOSPC);
+	EXPECT_EQ(image_nodes(), std::set<std::string>{});
+	snapshot.take_with(store);
+	EXPECT_EQ(tracker_of(control, origin.number())->snap_number, 1);
+}
+
+TEST(second_take_is_ealready)
+{
+	const Control control;
+	const NullDisk origin(16), store(16);
+	const Snapshot snapshot(control, {&origin});
+	snapshot.take_with(store);
+	EXPECT_ERRNO(snapshot.take(), EALREADY);
+	EXPECT_EQ(control.images(snapshot.id()).size(), 1u);
+	EXPECT_EQ(tracker_of(control, origin.number())->snap_number, 1);
+}
+
+TEST(take_of_a_destroyed_snapshot_is_esrch)
+{
+	const Control control;
+	const NullDisk origin(16), store(16);
+	const Snapshot snapshot(control, {&origin});
+	snapshot.take_with(store);
+	EXPECT_ERRNO(snapshot.destroy(), 0);
+	EXPECT_ERRNO(snapshot.take(), ESRCH);
+}
+
+TEST(take_with_a_device_gone_is_enodev_and_takes_none)
+{
+	const Control control;
+	const NullDisk stays(16), store(16);
+	auto goes = std::make_unique<NullDisk>(16);
+	const Snapshot snapshot(control, {&stays, goes.get()});
+	REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+	goes.reset();
+	EXPECT_ERRNO(snapshot.take(), ENODEV);
+	EXPECT_EQ(image_nodes(), std::set<std::string>{});
+	EXPECT_EQ(tracker_of(control, stays.number())->snap_number, 0);
+	stays.fill(1, 0, 128);
+	EXPECT(stays.holds(1, 0, 128));
+}
+
+// The tracker of the lower device was there before the store came to stand on it.
+TEST(take_under_the_store_of_another_snapshot_is_ebusy)
+{
+	const Control control;
+	const NullDisk other(16), lower(16), store(16);
+	{
+		const Snapshot before(control, {&lower}, Snapshot::Trackers::Keep);
+	}
+	const DmDisk upper(linear(lower));
+	const Snapshot holds(control, {&other});
+	holds.take_with(upper);
+	const Snapshot snapshot(control, {&lower});
+	REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+	EXPECT_ERRNO(snapshot.take(), EBUSY);
+	EXPECT_ERRNO(holds.destroy(), 0);
+	EXPECT_ERRNO(snapshot.take(), 0);
+}
+
+TEST(take_with_writes_that_do_not_end_is_ebusy_and_takes_none)
+{
+	const Control control;
+	const NullDisk fast(16), lower(16), store(16);
+	const DmDisk slow(slow_writes(lower, 3000));
+	const module::Parameter limit("drain_timeout_ms", "200");
+	const Snapshot snapshot(control, {&fast, &slow});
+	REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+	Child writer([&] {
+		slow.fill(1, 0, 8);
+		return 0;
+	});
+	writer.wait_until_asleep();
+	EXPECT_ERRNO(snapshot.take(), EBUSY);
+	EXPECT_EQ(image_nodes(), std::set<std::string>{});
+	EXPECT_EQ(tracker_of(control, fast.number())->snap_number, 0);
+	EXPECT_EQ(writer.wait(), 0);
+	EXPECT_ERRNO(snapshot.take(), 0);
+	EXPECT(snapshot.image_of(slow).holds(1, 0, 8));
+}
+
+TEST(of_concurrent_takes_exactly_one_wins, .timeout_seconds = 180)
+{
+	const Control control;
+	const NullDisk origin(16), store(16);
+	for (int round = 0; round < 10; round++) {
+		const Snapshot snapshot(control, {&origin}, Snapshot::Trackers::Keep);
+		REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+		std::atomic<bool> go = false;
+		std::atomic<unsigned> won = 0, already = 0;
+		std::vector<std::thread> threads;
+		for (int i = 0; i < 6; i++)
+			threads.emplace_back([&] {
+				while (!go)
+					sched_yield();
+				const int error = snapshot.take();
+				won += error == 0;
+				already += error == EALREADY;
+			});
+		go = true;
+		for (std::thread &thread : threads)
+			thread.join();
+		EXPECT_EQ(won.load(), 1u);
+		EXPECT_EQ(already.load(), 5u);
+		EXPECT_EQ(control.images(snapshot.id()).size(), 1u);
+		EXPECT_EQ(image_nodes().size(), 1u);
+	}
+	EXPECT_ERRNO(remove_tracker(control, origin.number()), 0);
+}
+
+// --- destroy ---------------------------------------------------------------------------------
+
+TEST(destroy_of_an_unknown_snapshot_is_enodev)
+{
+	const Control control;
+	const NullDisk origin(16);
+	EXPECT_ERRNO(control.try_destroy(kUnknownId), ENODEV);
+	const Snapshot snapshot(control, {&origin});
+	blk_snap_uuid nearly = snapshot.id();
+	nearly.b[15] ^= 1;
+	EXPECT_ERRNO(control.try_destroy(nearly), ENODEV);
+	EXPECT_ERRNO(snapshot.destroy(), 0);
+	EXPECT_ERRNO(snapshot.destroy(), ENODEV);
+	EXPECT_EQ(control.snapshots(), 0u);
+}
+
+TEST(destroy_removes_the_images_before_it_returns)
+{
+	const Control control;
+	const NullDisk origin(16), store(16);
+	const Snapshot snapshot(control, {&origin});
+	snapshot.take_with(store);
+	EXPECT_EQ(image_nodes(), std::set<std::string>{"blksnap-image0"});
+	EXPECT(exists("/sys/block/blksnap-image0"));
+	EXPECT_ERRNO(snapshot.destroy(), 0);
+	EXPECT_EQ(image_nodes(), std::set<std::string>{});
+	EXPECT(!exists("/sys/block/blksnap-image0"));
+}
+
+TEST(destroy_releases_devices_and_storage)
+{
+	const Control control;
+	const NullDisk lower(16), lower_store(16);
+	const DmDisk origin(linear(lower)), store(linear(lower_store));
+	{
+		const Snapshot snapshot(control, {&origin});
+		snapshot.take_with(store);
+		EXPECT_EQ(open_count(origin), "1");
+		EXPECT_EQ(open_count(store), "1");
+	}
+	EXPECT_EQ(open_count(origin), "0");
+	EXPECT_EQ(open_count(store), "0");
+}
+
+TEST(destroy_before_the_take)
+{
+	const Control control;
+	const NullDisk origin(16), store(16);
+	const Snapshot snapshot(control, {&origin});
+	EXPECT_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+	EXPECT_ERRNO(snapshot.destroy(), 0);
+	EXPECT_EQ(control.snapshots(), 0u);
+	// The device and the storage are free again.
+	const Snapshot again(control, {&origin});
+	again.take_with(store);
+}
+
+// --- several ---------------------------------------------------------------------------------
+
+TEST(several_snapshots_end_in_any_order, .timeout_seconds = 300)
+{
+	const Control control;
+	const NullDisk disks[3] = {NullDisk(16), NullDisk(16), NullDisk(16)};
+	const NullDisk store(48);
+	std::vector<int> order{0, 1, 2};
+	do {
+		std::unique_ptr<Snapshot> snapshots[3];
+		for (unsigned i = 0; i < 3; i++) {
+			disks[i].fill(i, 0, 256);
+			snapshots[i] = std::make_unique<Snapshot>(
+				control, std::vector<const Disk *>{&disks[i]},
+				Snapshot::Trackers::Keep);
+			REQUIRE_ERRNO(snapshots[i]->append(store, {{i * 16 * kMib, 16 * kMib}}), 0);
+			REQUIRE_ERRNO(snapshots[i]->take(), 0);
+			disks[i].fill(i + 10, 0, 128);
+		}
+		for (const int ended : order) {
+			for (unsigned i = 0; i < 3; i++)
+				if (snapshots[i])
+					EXPECT(snapshots[i]->image_of(disks[i]).holds(i, 0, 256));
+			EXPECT_ERRNO(snapshots[ended]->destroy(), 0);
+			snapshots[ended].reset();
+			disks[ended].fill(20, 0, 8);
+		}
+		EXPECT_EQ(control.snapshots(), 0u);
+	} while (std::next_permutation(order.begin(), order.end()));
+	for (const NullDisk &disk : disks)
+		EXPECT_ERRNO(remove_tracker(control, disk.number()), 0);
+}
+
+TEST(all_devices_of_a_snapshot_have_images)
+{
+	const Control control;
+	const NullDisk one(16), two(16), store(16);
+	const LoopDisk three(16 << 20);
+	const Disk *const disks[] = {&one, &two, &three};
+	for (unsigned i = 0; i < 3; i++)
+		disks[i]->fill(i, 0, 128);
+	const Snapshot snapshot(control, {&one, &two, &three});
+	snapshot.take_with(store);
+	for (unsigned i = 0; i < 3; i++)
+		disks[i]->fill(i + 10, 0, 64);
+	for (unsigned i = 0; i < 3; i++)
+		EXPECT(snapshot.image_of(*disks[i]).holds(i, 0, 128));
+}
+
+TEST(an_image_has_the_lowest_free_number)
+{
+	const Control control;
+	const NullDisk one(16), two(16), store(48);
+	const Snapshot first(control, {&one}, Snapshot::Trackers::Keep);
+	REQUIRE_ERRNO(first.append(store, {{0, 16 * kMib}}), 0);
+	REQUIRE_ERRNO(first.take(), 0);
+	EXPECT_EQ(first.image_of(one).path(), "/dev/blksnap-image0");
+	const Snapshot second(control, {&two});
+	REQUIRE_ERRNO(second.append(store, {{16 * kMib, 16 * kMib}}), 0);
+	REQUIRE_ERRNO(second.take(), 0);
+	EXPECT_EQ(second.image_of(two).path(), "/dev/blksnap-image1");
+	EXPECT_ERRNO(first.destroy(), 0);
+	EXPECT(second.image_of(two).sectors() == two.sectors());
+	const Snapshot third(control, {&one});
+	REQUIRE_ERRNO(third.append(store, {{0, 16 * kMib}}), 0);
+	REQUIRE_ERRNO(third.take(), 0);
+	EXPECT_EQ(third.image_of(one).path(), "/dev/blksnap-image0");
+}
+
+TEST(devices_and_images_may_be_open_exclusively)
+{
+	const Control control;
+	const NullDisk origin(16), store(16);
+	origin.fill(1, 0, 128);
+	const Exclusive mounted(origin), other(store);
+	EXPECT_ERRNO(mounted.error(), 0);
+	EXPECT_ERRNO(other.error(), 0);
+	const Snapshot snapshot(control, {&origin});
+	snapshot.take_with(store);
+	const Exclusive image(snapshot.image_of(origin));
+	EXPECT_ERRNO(image.error(), 0);
+	EXPECT(snapshot.image_of(origin).holds(1, 0, 128));
+	EXPECT_ERRNO(snapshot.destroy(), 0);
+}
+
+TEST(a_read_only_device_can_be_an_origin)
+{
+	const Control control;
+	const NullDisk origin(16), store(16);
+	origin.fill(1, 0, 128);
+	run_or_throw({"blockdev", "--setro", origin.path()});
+	const Snapshot snapshot(control, {&origin});
+	snapshot.take_with(store);
+	EXPECT(snapshot.image_of(origin).holds(1, 0, 128));
+}
+
+// Create, append, take, collect and destroy by several threads on one device: each result is one
+// that the order of events can give.
+TEST(threads_that_create_and_destroy_do_no_harm, .timeout_seconds = 120)
+{
+	const Control control;
+	const NullDisk origin(16), store(16);
+	const double end = now() + 5;
+	std::atomic<unsigned> taken = 0;
+	const auto allow = [](int error, std::initializer_list<int> expected) {
+		if (std::find(expected.begin(), expected.end(), error) == expected.end())
+			EXPECT_ERRNO(error, 0);
+		return error;
+	};
+	const auto once = [&](unsigned random) {
+		blk_snap_dev device = origin.number();
+		blk_snap_snapshot_create create{1, &device, {}};
+		if (allow(control.try_call(IOCTL_BLK_SNAP_SNAPSHOT_CREATE, &create),
+			  {0, EALREADY})) {
+			// Another thread has the device: sometimes end what it made.
+			blk_snap_uuid ids[8];
+			blk_snap_snapshot_collect collect{8, ids};
+			allow(control.try_call(IOCTL_BLK_SNAP_SNAPSHOT_COLLECT, &collect), {0});
+			if (collect.count && random % 16 == 0)
+				allow(control.try_destroy(ids[0]), {0, ENODEV});
+			if (random % 64 == 1)
+				allow(remove_tracker(control, device), {0, EBUSY, ENODATA});
+			return;
+		}
+		allow(control.try_append(create.id, store.number(), {{0, store.sectors()}}),
+		      {0, ESRCH});
+		taken += allow(control.try_take(create.id), {0, ESRCH, ENOSPC}) == 0;
+		allow(control.try_destroy(create.id), {0, ENODEV});
+	};
+	std::vector<std::thread> threads;
+	for (unsigned seed = 0; seed < 4; seed++)
+		threads.emplace_back([&, seed] {
+			for (unsigned i = seed; now() < end; i = i * 1103515245 + 12345)
+				once(i >> 16);
+		});
+	for (std::thread &thread : threads)
+		thread.join();
+	note("%u takes", taken.load());
+	EXPECT(taken > 0);
+	EXPECT_EQ(control.snapshots(), 0u);
+	EXPECT_ERRNO(remove_tracker(control, origin.number()), 0);
+}
