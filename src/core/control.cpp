@@ -149,7 +149,10 @@ Result<void> Control::take_snapshot(const Uuid &id)
 	}
 	changed_.wake_all();
 	if (result.ok())
-		shim_log(SHIM_LOG_INFO, "snapshot %s: taken", id.text().characters);
+		shim_log(SHIM_LOG_INFO,
+			 "snapshot %s: taken of %u devices, writers held up for %llu us",
+			 id.text().characters, snapshot->members().size(),
+			 static_cast<unsigned long long>(snapshot->held_up_us()));
 	else
 		shim_log(SHIM_LOG_ERROR, "snapshot %s: could not be taken: error %d",
 			 id.text().characters, to_int(result.error()));

@@ -123,8 +123,7 @@ void Cut::open_gates()
 		return;
 	while (closed_)
 		disks_[--closed_]->open_gate();
-	shim_log(SHIM_LOG_INFO, "take: %u devices, writes held up for %llu us", members_.size(),
-		 static_cast<unsigned long long>((shim_clock_ns() - closed_since_ns_) / 1000));
+	held_up_us_ = (shim_clock_ns() - closed_since_ns_) / 1000;
 }
 
 } // namespace blksnap

@@ -10,6 +10,25 @@ namespace blksnap
 namespace
 {
 
+// For the log: Documentation/troubleshooting.rst says what to do about each.
+const char *words_for(Errno why)
+{
+	switch (why) {
+	case Errno::NoSpc:
+		return "the diff storage is full";
+	case Errno::Io:
+		return "reading the device or writing the diff storage failed";
+	case Errno::NoMem:
+		return "there was no memory for a copy";
+	case Errno::TimedOut:
+		return "copies made no progress within cow_timeout_ms";
+	case Errno::NoDev:
+		return "the device changed or is gone";
+	default:
+		return "a copy failed";
+	}
+}
+
 u64 first_block(SectorRange range)
 {
 	return range.first / kSectorsPerBlock;
@@ -267,7 +286,7 @@ void DiffArea::on_copy_read(Copy &head, int error)
 	bool hurry = false;
 
 	if (error) {
-		shim_log(SHIM_LOG_ERROR, "%s: cannot read old content at sector %llu: error %d",
+		shim_log(SHIM_LOG_DEBUG, "%s: cannot read old content at sector %llu: error %d",
 			 tracker_.info().name,
 			 static_cast<unsigned long long>(head.first * kSectorsPerBlock), error);
 		fail(static_cast<Errno>(error));
@@ -470,9 +489,11 @@ void DiffArea::fail(Errno why)
 
 	if (!first)
 		return;
-	shim_log(SHIM_LOG_ERROR,
-		 "%s: its snapshot image is lost (error %d); the device itself is not affected",
-		 tracker_.info().name, to_int(why));
+	shim_log(
+		SHIM_LOG_ERROR,
+		"snapshot %s: the image of %s is lost: %s (error %d); the device itself is not affected",
+		events_->snapshot().text().characters, tracker_.info().name, words_for(why),
+		to_int(why));
 	events_->post_corrupted(tracker_.info().major, tracker_.info().minor, why);
 }
 
@@ -534,7 +555,7 @@ void DiffArea::tick(u32 elapsed_ms)
 	stalled_ms_ += elapsed_ms;
 	if (stalled_ms_ < limits_.timeout_ms)
 		return;
-	shim_log(SHIM_LOG_ERROR, "%s: writes wait for copies, and nothing moved for %u ms",
+	shim_log(SHIM_LOG_DEBUG, "%s: writes wait for copies, and nothing moved for %u ms",
 		 tracker_.info().name, stalled_ms_);
 	fail(Errno::TimedOut);
 }

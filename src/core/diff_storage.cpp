@@ -87,8 +87,12 @@ void DiffStorage::ask_for_space()
 		state.asked = true;
 		return true;
 	});
-	if (ask)
-		events_->post_low_free_space(portion_sectors_);
+	if (!ask)
+		return;
+	shim_log(SHIM_LOG_INFO, "snapshot %s: asks for %llu sectors of diff storage",
+		 events_->snapshot().text().characters,
+		 static_cast<unsigned long long>(portion_sectors_));
+	events_->post_low_free_space(portion_sectors_);
 }
 
 DiffStorage::Place DiffStorage::locate(u32 unit)

@@ -29,7 +29,10 @@ void blksnap_module_exit(void) noexcept
 long blksnap_control_ioctl(unsigned command, shim_u64 user_argument, int compat) noexcept
 {
 	auto result = Ioctl(*control, user_argument, compat != 0).run(command);
-	return result.ok() ? static_cast<long>(result.value()) : -to_int(result.error());
+	if (result.ok())
+		return static_cast<long>(result.value());
+	shim_log(SHIM_LOG_DEBUG, "ioctl %08x: error %d", command, to_int(result.error()));
+	return -to_int(result.error());
 }
 
 enum blksnap_verdict blksnap_write_submit(void *disk, struct bio *bio) noexcept

@@ -8,7 +8,7 @@
 namespace blksnap
 {
 
-Result<Ref<EventQueue>> EventQueue::create(u32 devices)
+Result<Ref<EventQueue>> EventQueue::create(const Uuid &snapshot, u32 devices)
 {
 	// Locks cannot be moved and nothing is allocated under one: room first, queue then.
 	Vector<Slot> room;
@@ -16,7 +16,7 @@ Result<Ref<EventQueue>> EventQueue::create(u32 devices)
 		TRY(room.reserve(devices));
 	for (u32 i = 0; i < devices; i++)
 		room.push_reserved({});
-	auto queue = TRY(try_new<EventQueue>(Gfp::Kernel));
+	auto queue = TRY(try_new<EventQueue>(Gfp::Kernel, snapshot));
 	queue->queue_.with([&](Queue &inside) { inside.corrupted.swap(room); });
 	return Ref<EventQueue>::adopt(std::move(queue));
 }

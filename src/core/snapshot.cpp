@@ -10,7 +10,7 @@ Result<Ref<Snapshot>> Snapshot::create(const shim_params &params, u32 devices)
 	auto snapshot = TRY(try_new<Snapshot>(Gfp::Kernel, Uuid::random()));
 
 	TRY(snapshot->members_.reserve(devices));
-	snapshot->events_ = TRY(EventQueue::create(devices));
+	snapshot->events_ = TRY(EventQueue::create(snapshot->id(), devices));
 	snapshot->storage_ =
 		TRY(DiffStorage::create(*snapshot->events_, params.diff_storage_minimum));
 	return Ref<Snapshot>::adopt(std::move(snapshot));
@@ -78,7 +78,9 @@ Result<void> Snapshot::cut(const shim_params &params)
 		shim_rcu_synchronize();
 		for (Member &member : members_)
 			member.tracker->cbt().copy();
-		result = Cut(members_, params).run();
+		Cut cut(members_, params);
+		result = cut.run();
+		held_up_us_ = cut.held_up_us();
 	}
 	for (u32 i = 0; i < begun; i++) {
 		if (result.ok())
@@ -91,8 +93,11 @@ Result<void> Snapshot::cut(const shim_params &params)
 
 Result<void> Snapshot::show()
 {
-	for (Member &member : members_)
+	for (Member &member : members_) {
 		TRY(member.image->show());
+		shim_log(SHIM_LOG_INFO, "snapshot %s: blksnap-image%u shows %s",
+			 id_.text().characters, member.image->minor(), member.tracker->info().name);
+	}
 	return {};
 }
 

@@ -323,7 +323,7 @@ static int install(enum mechanism kind)
 	if (error)
 		return error;
 	installed = kind;
-	pr_info(KBUILD_MODNAME ": writes are intercepted (%s)\n", mechanism_names[kind]);
+	pr_debug(KBUILD_MODNAME ": writes are intercepted (%s)\n", mechanism_names[kind]);
 	return 0;
 }
 
@@ -333,7 +333,7 @@ int shim_hook_install(void)
 	int error = install(first == HOOK_REDIRECT ? HOOK_REDIRECT : HOOK_DIRECT);
 
 	if (error && first == HOOK_AUTO) {
-		pr_info(KBUILD_MODNAME ": no direct call on " HOOKED_FUNCTION " (%d), redirecting it\n",
+		pr_debug(KBUILD_MODNAME ": no direct call on " HOOKED_FUNCTION " (%d), redirecting it\n",
 			error);
 		error = install(HOOK_REDIRECT);
 	}
@@ -360,5 +360,5 @@ void shim_hook_remove(void)
 	wait_for_tasks();
 	synchronize_srcu(&inside);
 	wait_for_tasks();
-	pr_info(KBUILD_MODNAME ": writes are no longer intercepted\n");
+	pr_debug(KBUILD_MODNAME ": writes are no longer intercepted\n");
 }

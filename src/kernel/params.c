@@ -56,11 +56,11 @@ RANGED_PARAM(tracking_block_minimum_shift, 16, 12, 26,
 RANGED_PARAM(tracking_block_maximum_count, 2097152, 1024, 134217728,
 	     "Most tracking blocks of a device; above it the block doubles");
 RANGED_PARAM(chunk_minimum_shift, 12, 12, 26,
-	     "Smallest unit of copy-on-write, as a power of two of bytes");
+	     "Accepted for compatibility, not used: copies are of 4 KiB blocks");
 RANGED_PARAM(chunk_maximum_count, 2097152, 1024, 2147483647,
-	     "Most units of copy-on-write of a device");
+	     "Accepted for compatibility, not used: there is no such limit");
 RANGED_PARAM(chunk_maximum_in_cache, 32, 1, 65536,
-	     "Units of copy-on-write kept in memory");
+	     "Accepted for compatibility, not used: see cow_memory_limit_kib");
 RANGED_PARAM(free_diff_buffer_pool_size, 128, 16, 65536,
 	     "Pages kept ready for copies, per device");
 RANGED_PARAM(diff_storage_minimum, 2097152, 8, 1099511627776,

@@ -19,7 +19,7 @@ namespace
 
 Ref<EventQueue> make_queue(u32 devices)
 {
-	auto queue = EventQueue::create(devices);
+	auto queue = EventQueue::create({}, devices);
 	EXPECT_TRUE(queue.ok());
 	return queue.release_value();
 }
@@ -198,6 +198,6 @@ TEST(event_queue, each_event_goes_to_one_of_many_waiters)
 TEST(event_queue, each_failed_allocation_leaks_nothing)
 {
 	const long before = fake::live_allocations();
-	EXPECT_EQ(fake::walk_allocation_failures([](long) { (void)EventQueue::create(3); }), 2);
+	EXPECT_EQ(fake::walk_allocation_failures([](long) { (void)EventQueue::create({}, 3); }), 2);
 	EXPECT_EQ(fake::live_allocations(), before);
 }

@@ -33,6 +33,8 @@ public:
 	Cut &operator=(const Cut &) = delete;
 
 	Result<void> run();
+	// From the first gate that closed to the last that opened.
+	u64 held_up_us() const { return held_up_us_; }
 
 private:
 	Result<void> find_disks();
@@ -48,6 +50,7 @@ private:
 	Vector<Disk *> disks_; // each once, upper ones first
 	u32 closed_ = 0;       // gates, from the front
 	u64 closed_since_ns_ = 0;
+	u64 held_up_us_ = 0;
 };
 
 } // namespace blksnap

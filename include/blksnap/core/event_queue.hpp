@@ -10,6 +10,7 @@
 
 #include <blksnap/base/lock.hpp>
 #include <blksnap/base/vector.hpp>
+#include <blksnap/core/uuid.hpp>
 
 namespace blksnap
 {
@@ -29,7 +30,10 @@ class EventQueue final : public RefCounted
 {
 public:
 	// `devices`: how many can be reported corrupted. Context: process.
-	static Result<Ref<EventQueue>> create(u32 devices);
+	static Result<Ref<EventQueue>> create(const Uuid &snapshot, u32 devices);
+
+	// Whose events these are; for the log.
+	const Uuid &snapshot() const { return snapshot_; }
 
 	// One request is pending at most: a second one before the first was read is merged into it
 	// and asks for the larger size. Context: any.
@@ -59,12 +63,13 @@ private:
 	};
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp gfp, Args &&...args);
 
-	EventQueue() = default;
+	EventQueue(const Uuid &snapshot) : snapshot_(snapshot) {}
 	static Slot *oldest(Queue &queue);
 	static Slot *slot_of(Queue &queue, u32 major, u32 minor);
 	// ENOENT if there is none now.
 	Result<Event> take();
 
+	const Uuid snapshot_;
 	Guarded<Queue, LockRank::Events> queue_{"blksnap event queue"};
 	WaitQueue readers_{"blksnap event readers"};
 };

@@ -61,6 +61,8 @@ public:
 	Result<void> prepare(const shim_params &params);
 	// Freezes, closes the gates, waits, switches, opens, thaws. On failure nothing has changed.
 	Result<void> cut(const shim_params &params);
+	// How long the cut held writers up.
+	u64 held_up_us() const { return held_up_us_; }
 	// Shows the images.
 	Result<void> show();
 	// Images and areas end; undoes prepare() and what came after it. Bounded by lower devices.
@@ -82,6 +84,7 @@ private:
 	Vector<Member> members_;
 	shim_work *watch_ = nullptr;
 	u32 watch_ms_ = 0;
+	u64 held_up_us_ = 0;
 	Atomic<bool> watching_;
 };
 
