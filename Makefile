@@ -10,7 +10,7 @@
 #   make check-unit | check-sim | check-tools | check-install   the rings on this machine
 #   make check-vm [KERNELS="6.1"] [VM_SUITES=...]    the ring in virtual machines
 #   make coverage                                    what unit tests and histories execute of src/core
-#   make bench-quick [ROWS="..."]                   what a snapshot costs, in instructions
+#   make bench | bench-quick [ROWS="..."]            what a snapshot costs; bench-compare BASE=<json>
 #   make vm-shell                                    a guest to work in by hand
 #   make clean                                       forgets objects; `make distclean` caches too
 #

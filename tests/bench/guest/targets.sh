@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # Variables are shared with the other scripts.
 # SPDX-License-Identifier: GPL-2.0
 #
 # What is measured. Each target TARGET has four functions:

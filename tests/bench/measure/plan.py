@@ -5,7 +5,7 @@ A scenario is a sequence of steps on one target, from a fresh snapshot to its re
 row. The same steps are run on the raw device, and a row's ratio is the job's speed against the job of the
 same name there.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 RAW = "raw"
 BLKSNAP = "blksnap"
@@ -16,21 +16,27 @@ PSYNC = ("--ioengine=psync",)
 LIBAIO = ("--ioengine=libaio", "--iodepth=32")
 URING = ("--ioengine=io_uring", "--iodepth=32")
 
-# fio tells its time in milliseconds: short jobs are run several times over where that changes nothing.
-LOOPS = "--loops=3"
+# fio tells its time in milliseconds, so short jobs are run several times over: in one go where that changes
+# nothing, else each time on a fresh snapshot.
+LOOPS = "--loops=2"
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """MiB: the origin, the store, and what jobs of random 4k requests touch."""
+    """MiB: the origin, the store, what random 4k requests touch; how often random first touches are run.
 
-    origin: int
-    store: int
-    random: int
+    One block in 16 is touched: peers with large chunks copy one for nearly every write then.
+    """
+
+    origin: int = 512
+    store: int = 704
+    first_touch: int = 32
+    random: int = 128
+    repeats: int = 4
 
 
-QUICK = Sizes(origin=256, store=320, random=128)
-FULL = Sizes(origin=512, store=704, random=128)
+QUICK = Sizes(repeats=2)
+FULL = Sizes()
 
 
 @dataclass(frozen=True)
@@ -39,15 +45,22 @@ class Job:
     side: str  # write or image
     options: tuple
     first_touch: bool = False
+    same_as: str = ""
 
     def rows(self) -> list:
         return [self.row]
 
-    def line(self, target: str) -> str:
+    def raw_row(self) -> str:
+        """Of which row the raw run is compared with: what was preserved is all the same to a raw device."""
+        return self.same_as or self.row
+
+    def line(self, target: str, repeat: int) -> str:
+        if target == RAW and self.same_as:
+            return ""
         sequential = any(option in ("--rw=write", "--rw=read") for option in self.options)
         repeatable = sequential and (target == RAW or not self.first_touch)
         options = self.options + ((LOOPS,) if repeatable else ())
-        return f"job {self.row} {self.side} {' '.join(options)}"
+        return f"job {self.row}.{repeat} {self.side} {' '.join(options)}"
 
 
 @dataclass(frozen=True)
@@ -60,8 +73,8 @@ class Together:
     def rows(self) -> list:
         return [job.row for job in self.jobs]
 
-    def line(self, _target: str) -> str:
-        return f"together {self.name} " + " -- ".join(
+    def line(self, _target: str, repeat: int) -> str:
+        return f"together {self.name}.{repeat} " + " -- ".join(
             f"{job.row} {job.side} {' '.join(job.options)}" for job in self.jobs)
 
 
@@ -74,7 +87,7 @@ class Overwrite:
     def rows(self) -> list:
         return []
 
-    def line(self, target: str) -> str:
+    def line(self, target: str, _repeat: int) -> str:
         return "" if target == RAW else f"overwrite {' '.join(self.options)}"
 
 
@@ -83,7 +96,7 @@ class Settle:
     def rows(self) -> list:
         return []
 
-    def line(self, target: str) -> str:
+    def line(self, target: str, _repeat: int) -> str:
         return "" if target == RAW else "settle"
 
 
@@ -91,6 +104,7 @@ class Settle:
 class Scenario:
     steps: tuple
     target: str = BLKSNAP  # Peers do what blksnap does with a snapshot held, not what it does without.
+    repeats: int = 1
 
     def rows(self) -> list:
         return [row for step in self.steps for row in step.rows()]
@@ -99,24 +113,36 @@ class Scenario:
         return target in (RAW, self.target) or (self.target == BLKSNAP and target in PEERS)
 
 
-def random_options(kind: str, engine: tuple, sizes: Sizes) -> tuple:
-    return (f"--rw=rand{kind}", "--bs=4k", f"--size={sizes.origin}M", f"--io_size={sizes.random}M", *engine)
+def random_4k(kind: str, mib: int, engine: tuple, sizes: Sizes) -> tuple:
+    return (f"--rw=rand{kind}", "--bs=4k", f"--size={sizes.origin}M", f"--io_size={mib}M", *engine)
 
 
-def sequential_options(kind: str, block: str, sizes: Sizes) -> tuple:
+def sequential(kind: str, block: str, sizes: Sizes) -> tuple:
     return (f"--rw={kind}", f"--bs={block}", f"--size={sizes.origin}M", *PSYNC)
 
 
-def twice(name: str, options: tuple) -> Scenario:
-    """First touch, then the same blocks again once the store has caught up."""
-    return Scenario((Job(f"{name}-first", "write", options, first_touch=True), Settle(),
-                     Job(f"{name}-again", "write", options)))
+def random_writes(name: str, engine: tuple, sizes: Sizes) -> list:
+    """First touches, and writes to blocks that are preserved; the store has caught up in between."""
+    touching = random_4k("write", sizes.first_touch, engine, sizes)
+    writing = random_4k("write", sizes.random, engine, sizes)
+    first = Job(f"{name}-first", "write", touching, first_touch=True, same_as=f"{name}-again")
+    return [Scenario((first, Settle()), repeats=sizes.repeats),
+            Scenario((Overwrite(writing), Settle(), Job(f"{name}-again", "write", writing)))]
+
+
+def sequential_writes(name: str, block: str, sizes: Sizes) -> Scenario:
+    options = sequential("write", block, sizes)
+    first = Job(f"{name}-first", "write", options, first_touch=True, same_as=f"{name}-again")
+    return Scenario((first, Settle(), Job(f"{name}-again", "write", options)))
 
 
 def image_reads(suffix: str, sizes: Sizes) -> tuple:
-    return (Job(f"image-randread-4k-qd1{suffix}", "image", random_options("read", PSYNC, sizes)),
-            Job(f"image-randread-4k-qd32{suffix}", "image", random_options("read", LIBAIO, sizes)),
-            Job(f"image-seqread-1m{suffix}", "image", sequential_options("read", "1M", sizes)))
+    def job(name: str, options: tuple) -> Job:
+        return Job(name + suffix, "image", options, same_as=name if suffix else "")
+
+    return (job("image-randread-4k-qd1", random_4k("read", sizes.random, PSYNC, sizes)),
+            job("image-randread-4k-qd32", random_4k("read", sizes.random, LIBAIO, sizes)),
+            job("image-seqread-1m", sequential("read", "1M", sizes)))
 
 
 def image_scenarios(sizes: Sizes) -> list:
@@ -130,19 +156,20 @@ def image_scenarios(sizes: Sizes) -> list:
             Scenario((at_random, Settle(), *image_reads("-half4k", sizes)))]
 
 
-def tracker(name: str, options: tuple) -> Scenario:
-    return Scenario((Job(f"tracker-{name}", "write", options),), TRACKER)
+def tracker(name: str, engine: tuple, sizes: Sizes) -> Scenario:
+    return Scenario((Job(f"tracker-{name}", "write", random_4k("write", sizes.random, engine, sizes),
+                         same_as=f"{name}-again"),), TRACKER)
 
 
 def core_scenarios(sizes: Sizes) -> list:
     return [
-        twice("randwrite-4k-qd1", random_options("write", PSYNC, sizes)),
-        twice("randwrite-4k-qd32", random_options("write", LIBAIO, sizes)),
-        twice("seqwrite-64k", sequential_options("write", "64k", sizes)),
-        twice("seqwrite-1m", sequential_options("write", "1M", sizes)),
+        *random_writes("randwrite-4k-qd1", PSYNC, sizes),
+        *random_writes("randwrite-4k-qd32", LIBAIO, sizes),
+        sequential_writes("seqwrite-64k", "64k", sizes),
+        sequential_writes("seqwrite-1m", "1M", sizes),
         *image_scenarios(sizes),
-        tracker("randwrite-4k-qd1", random_options("write", PSYNC, sizes)),
-        tracker("randwrite-4k-qd32", random_options("write", LIBAIO, sizes)),
+        tracker("randwrite-4k-qd1", PSYNC, sizes),
+        tracker("randwrite-4k-qd32", LIBAIO, sizes),
     ]
 
 
@@ -165,26 +192,27 @@ def latency_under_copying(sizes: Sizes, runtime: str) -> Scenario:
 
 def full_scenarios(sizes: Sizes, runtime: str) -> list:
     return [*core_scenarios(sizes),
-            twice("randwrite-4k-qd32-uring", random_options("write", URING, sizes)),
+            *random_writes("randwrite-4k-qd32-uring", URING, sizes),
             mixed(sizes, runtime), latency_under_copying(sizes, runtime)]
 
 
 def choose(scenarios: list, wanted: list) -> list:
-    """Only what is needed for some rows. A job that others of its scenario build on stays."""
+    """Only what is needed for some rows. A job that others build on, or are compared with, stays."""
     if not wanted:
         return scenarios
-    known = [row for scenario in scenarios for row in scenario.rows()]
+    known = {row: step for scenario in scenarios for step in scenario.steps for row in step.rows()}
     unknown = [row for row in wanted if row not in known]
     if unknown:
         raise KeyError(f"unknown rows: {' '.join(unknown)}; known: {' '.join(known)}")
-    return [_cut(scenario, set(wanted)) for scenario in scenarios if set(scenario.rows()) & set(wanted)]
+    wanted = set(wanted) | {known[row].raw_row() for row in wanted if isinstance(known[row], Job)}
+    return [_cut(scenario, wanted) for scenario in scenarios if set(scenario.rows()) & wanted]
 
 
 def _cut(scenario: Scenario, wanted: set) -> Scenario:
     last = max(i for i, step in enumerate(scenario.steps) if wanted & set(step.rows()))
     kept = [step for step in scenario.steps[:last + 1]
             if not isinstance(step, Job) or step.side == "write" or step.row in wanted]
-    return Scenario(tuple(kept), scenario.target)
+    return replace(scenario, steps=tuple(kept))
 
 
 def make_plan(scenarios: list, targets: list, rounds: int) -> str:
@@ -199,4 +227,8 @@ def make_plan(scenarios: list, targets: list, rounds: int) -> str:
 
 
 def _lines(scenario: Scenario, target: str) -> list:
-    return ["fresh", *filter(None, (step.line(target) for step in scenario.steps)), "release"]
+    lines = []
+    for repeat in range(1, scenario.repeats + 1):
+        steps = [line for step in scenario.steps if (line := step.line(target, repeat))]
+        lines += ["fresh", *steps, "release"] if steps else []
+    return lines

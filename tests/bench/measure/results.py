@@ -40,7 +40,7 @@ def read_job(directory: Path, name: str, row: str | None = None) -> dict:
 
 
 def describe_side(side: dict) -> dict:
-    seconds = side["runtime"] / 1000
+    seconds = (side["runtime"] - 0.5) / 1000  # fio rounds up to milliseconds.
     latency = side["lat_ns"]
     percentile = latency["percentile"]
     return {
@@ -95,6 +95,16 @@ def make_row(runs: list, raw_runs: list, instructions: bool) -> dict:
     return row
 
 
+def merge(runs: list) -> dict:
+    """Repeated runs of the same work as one; they have the same number of requests."""
+    merged = {name: sum(run[name] for run in runs) for name in runs[0]}
+    for name in ("mean_us", "p50_us", "p99_us"):
+        merged[name] /= len(runs)
+    merged["max_us"] = max(run["max_us"] for run in runs)
+    merged["iops"] = merged["requests"] / merged["seconds"]
+    return merged
+
+
 class Jobs:
     """The runs in a results directory, by target, row and round."""
 
@@ -102,10 +112,14 @@ class Jobs:
         self._directory = directory
         self._rounds = rounds
 
-    def runs(self, target: str, step, row: str) -> list:
-        together = isinstance(step, plan.Together)
-        name, job = (step.name, row) if together else (row, None)
-        return [read_job(self._directory / target / str(number), name, job)
+    def runs(self, target: str, scenario: plan.Scenario, step, row: str) -> list:
+        """One for each round."""
+        if isinstance(step, plan.Together):
+            name, job = step.name, row
+        else:
+            name, job = row, None
+        return [merge([read_job(self._directory / target / str(number), f"{name}.{repeat}", job)
+                       for repeat in range(1, scenario.repeats + 1)])
                 for number in range(1, self._rounds + 1)]
 
 
@@ -121,13 +135,13 @@ def collect(directory: Path, variant: Variant) -> dict:
 
 
 def _collect_row(jobs: Jobs, variant: Variant, scenario: plan.Scenario, step, name: str) -> dict:
-    raw = jobs.runs(plan.RAW, step, name)
+    raw = jobs.runs(plan.RAW, scenario, step, step.raw_row() if isinstance(step, plan.Job) else name)
 
     def row_of(target: str) -> dict:
-        return make_row(jobs.runs(target, step, name), raw, variant.instructions)
+        return make_row(jobs.runs(target, scenario, step, name), raw, variant.instructions)
 
-    row = row_of(scenario.target)
     peers = [target for target in plan.PEERS if target in variant.targets and scenario.runs_on(target)]
+    row = row_of(scenario.target)
     if peers:
         row["peers"] = {target: row_of(target) for target in peers}
     return row

@@ -43,14 +43,13 @@ def quick() -> Variant:
 
 def full() -> list:
     sizes = plan.FULL
-    ssd = plan.Sizes(origin=256, store=320, random=64)
-    first_touch = plan.twice("randwrite-4k-qd1", plan.random_options("write", plan.PSYNC, ssd))
     return [
         Variant("", "instructions, null_blk with 512-byte sectors", sizes, plan.full_scenarios(sizes, SHORT), ALL,
                 rounds=2),
         Variant("4096", "instructions, null_blk with 4096-byte sectors", sizes, plan.full_scenarios(sizes, SHORT), ALL,
                 disks="null blocksize=4096"),
-        Variant("ssd", "null_blk that takes 50 us for each request", ssd, [first_touch], ALL,
+        Variant("ssd", "null_blk that takes 50 us for each request", sizes,
+                plan.random_writes("randwrite-4k-qd1", plan.PSYNC, sizes), ALL,
                 disks="null blocksize=512 completion_nsec=50000 irqmode=2"),
         Variant("wall", "time of day, two processors, null_blk with 512-byte sectors", sizes,
                 plan.full_scenarios(sizes, LONG), ALL, accelerator=WALL, rounds=3),
