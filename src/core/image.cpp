@@ -9,8 +9,9 @@ Result<Own<Image>> Image::create(DiffArea &area, DiffStorage &storage, u64 secto
 {
 	auto image = TRY(try_new<Image>(Gfp::Kernel, area, storage));
 
-	TRY(port_result(
-		shim_image_disk_create(image.get(), area.origin(), sectors, &image->disk_)));
+	TRY(port_result(shim_image_disk_create(image.get(), area.origin(), sectors,
+					       area.snapshot().text().characters,
+					       &image->disk_)));
 	shim_image_disk_number(image->disk_, &image->major_, &image->minor_);
 	image->work_ = shim_work_create(SHIM_WORK_IMAGE, image.get(), area.tracker().info().name);
 	if (!image->work_)

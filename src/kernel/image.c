@@ -23,6 +23,8 @@ struct shim_image_disk {
 	struct gendisk *disk;
 	int number;
 	bool added;
+	char snapshot[37];
+	char origin[BDEVNAME_SIZE];
 };
 
 static int image_major;
@@ -46,6 +48,39 @@ static const struct block_device_operations image_operations = {
 	.submit_bio = image_submit_bio,
 	.devnode = image_devnode,
 };
+
+/* --- sysfs: whose image it is, for udev ----------------------------------------------------- */
+
+static ssize_t snapshot_show(struct device *device, struct device_attribute *attribute, char *buffer)
+{
+	struct shim_image_disk *handle = dev_get_drvdata(device);
+
+	return sysfs_emit(buffer, "%s\n", handle->snapshot);
+}
+static DEVICE_ATTR_RO(snapshot);
+
+static ssize_t origin_show(struct device *device, struct device_attribute *attribute, char *buffer)
+{
+	struct shim_image_disk *handle = dev_get_drvdata(device);
+
+	return sysfs_emit(buffer, "%s\n", handle->origin);
+}
+static DEVICE_ATTR_RO(origin);
+
+static struct attribute *image_attributes[] = {
+	&dev_attr_snapshot.attr,
+	&dev_attr_origin.attr,
+	NULL,
+};
+
+static const struct attribute_group image_group = {
+	.name = "blksnap",
+	.attrs = image_attributes,
+};
+
+static const struct attribute_group *image_groups[] = { &image_group, NULL };
+
+/* --- the disk ------------------------------------------------------------------------------- */
 
 bool image_disk_is_ours(struct gendisk *disk)
 {
@@ -102,7 +137,7 @@ static struct gendisk *disk_create(void *image, struct block_device *origin, sec
 }
 
 int shim_image_disk_create(void *image, struct shim_bdev *origin, shim_u64 sectors,
-			   struct shim_image_disk **created)
+			   const char *snapshot, struct shim_image_disk **created)
 {
 	struct shim_image_disk *handle = kzalloc(sizeof(*handle), GFP_KERNEL);
 	int error = -ENOMEM;
@@ -117,6 +152,9 @@ int shim_image_disk_create(void *image, struct shim_bdev *origin, shim_u64 secto
 	handle->disk = disk_create(image, origin->bdev, sectors, handle->number);
 	if (!handle->disk)
 		goto free_number;
+	strscpy(handle->snapshot, snapshot, sizeof(handle->snapshot));
+	snprintf(handle->origin, sizeof(handle->origin), "%pg", origin->bdev);
+	dev_set_drvdata(disk_to_dev(handle->disk), handle);
 	*created = handle;
 	return 0;
 
@@ -129,7 +167,7 @@ free_handle:
 
 int shim_image_disk_add(struct shim_image_disk *handle)
 {
-	int error = add_disk(handle->disk);
+	int error = device_add_disk(NULL, handle->disk, image_groups);
 
 	handle->added = !error;
 	return error;

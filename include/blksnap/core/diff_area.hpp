@@ -76,6 +76,7 @@ public:
 	// --- life ----------------------------------------------------------------------------
 	void set_image(Image *image) { image_ = image; }
 	shim_bdev *origin() const { return origin_; }
+	const Uuid &snapshot() const { return events_->snapshot(); }
 	Tracker &tracker() const { return tracker_; }
 	// The image is lost, for `why`. Only the first reason counts. Context: any.
 	void fail(Errno why);

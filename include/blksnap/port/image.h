@@ -13,11 +13,12 @@ SHIM_BEGIN
 /**
  * shim_image_disk_create() - make a device for @image; nobody sees it yet
  * @origin: the device whose block sizes and limits it takes over
+ * @snapshot: the UUID of its snapshot as text, for whoever meets the device
  *
  * Gives it the lowest free minor. Context: process.
  */
 int shim_image_disk_create(void *image, struct shim_bdev *origin, shim_u64 sectors,
-			   struct shim_image_disk **disk) SHIM_NOEXCEPT;
+			   const char *snapshot, struct shim_image_disk **disk) SHIM_NOEXCEPT;
 /* Shows it; requests may come before this returns. Context: process. */
 int shim_image_disk_add(struct shim_image_disk *disk) SHIM_NOEXCEPT;
 void shim_image_disk_number(struct shim_image_disk *disk, shim_u32 *major,

@@ -33,7 +33,7 @@ u32 lowest_free_minor()
 } // namespace
 
 int shim_image_disk_create(void *image, shim_bdev *origin, shim_u64 sectors,
-			   shim_image_disk **disk) noexcept
+			   const char *, shim_image_disk **disk) noexcept
 {
 	World &w = world();
 	scheduler().might_sleep("an image disk");

@@ -129,7 +129,7 @@ int take(Snapshot &snapshot)
 	for (auto &member : snapshot.members) {
 		zero_store(*member);
 		error = shim_image_disk_create(member.get(), member->bdev, member->info.sectors,
-					       &member->image);
+					       "", &member->image);
 		if (error)
 			return error;
 		shim_image_disk_number(member->image, &member->major, &member->minor);
