@@ -72,30 +72,67 @@ remember_memory()
 	percpu_before=$(memory_part Percpu)
 }
 
-# record_memory ID WHAT: what was added since
+# record_memory ID WHAT: what was added since; sets $memory_added
 record_memory()
 {
 	local now
 
 	now=$(kernel_memory)
-	record "$1" $((now - memory_before)) KiB "$2; of it slab $(($(memory_part Slab) - slab_before)), \
+	memory_added=$((now - memory_before))
+	record "$1" $memory_added KiB "$2; of it slab $(($(memory_part Slab) - slab_before)), \
 vmalloc $(($(memory_part VmallocUsed) - vmalloc_before)), percpu $(($(memory_part Percpu) - percpu_before))"
+}
+
+# CBT maps are large allocations, and at 1 TiB nothing else is: follow those from here on.
+watch_large_allocations()
+{
+	local tracing=/sys/kernel/tracing
+
+	echo 32768 >$tracing/buffer_size_kb
+	echo 'bytes_req >= 1048576' >$tracing/events/kmem/kmalloc/filter
+	echo 1 >$tracing/events/kmem/kmalloc/enable
+	echo 1 >$tracing/events/kmem/kfree/enable
+}
+
+# KiB of them that are still there.
+large_allocations()
+{
+	local tracing=/sys/kernel/tracing
+
+	echo 0 >$tracing/events/kmem/enable
+	gawk 'match($0, / ptr=([0-9a-fx]+)/, pointer) {
+			if (match($0, / bytes_alloc=([0-9]+)/, bytes))
+				live[pointer[1]] = bytes[1]
+			else
+				delete live[pointer[1]]
+		}
+		END { for (each in live) sum += live[each]; print sum / 1024 }' $tracing/trace
+	echo >$tracing/trace
 }
 
 measure_memory_1tib()
 {
+	local cbt
+
 	null_disk origin $((1 << 20))
 	filled_disk store 64
 	origin=/dev/origin store=/dev/store store_sectors=$((64 * 2048))
 	udevadm settle
 	blksnap_start
+	watch_large_allocations
 	remember_memory
 	snapshot=$(blksnap snapshot_create --device $origin)
 	blksnap snapshot_destroy --id "$snapshot"
-	record_memory memory-tracked-1tib 'a tracker on 1 TiB, its CBT map included'
+	record_memory memory-tracked-1tib 'a tracker on 1 TiB, its CBT maps included'
+	record memory-tracked-1tib-cbt "$(large_allocations)" KiB 'of it CBT maps'
+	watch_large_allocations
 	remember_memory
 	blksnap_fresh
-	record_memory memory-held-1tib 'a snapshot of 1 TiB held, nothing written; the tracker left out'
+	record_memory memory-held-1tib-with-cbt 'a snapshot of 1 TiB held, nothing written, beside its tracker'
+	cbt=$(large_allocations)
+	record memory-held-1tib-cbt "$cbt" KiB 'of it CBT maps'
+	record memory-held-1tib $((memory_added - cbt)) KiB \
+		'a snapshot of 1 TiB held, nothing written; tracker and CBT maps left out'
 	blksnap_release
 	blksnap_stop
 	remove_null_disk origin store
@@ -284,7 +321,7 @@ threads()
 
 	for ((i = 1; i <= $1; i++)); do
 		options+=(--name="job$i" --filename="/dev/own$i")
-		options+=(--rw=randwrite --bs=4k --ioengine=psync --size=64M --time_based --runtime=5s)
+		options+=(--rw=randwrite --bs=4k --ioengine=psync --size=64M --time_based --runtime=2s)
 	done
 	run_fio --output-format=json "${options[@]}" >threads
 	sed -n '/^{/,$p' threads | jq '[.jobs[].write.iops] | add'
@@ -309,51 +346,62 @@ own_disks()
 	echo /dev/own1 /dev/own2 /dev/own3 /dev/own4
 }
 
+# threads_in STATE: one more line for one thread and for four; only what is close in time is compared.
+threads_in()
+{
+	local count
+
+	for count in 1 4; do
+		threads $count >>"threads.$1.$count"
+	done
+}
+
+# median_of FILE FILE: of the quotients of their lines
+median_of()
+{
+	paste "$1" "$2" | gawk '{ print $1 / $2 }' | sort -n | sed -n $((thread_rounds / 2 + 1))p
+}
+
 measure_threads()
 {
-	local round i count state counts snapshot disks
+	local thread_rounds=7 round i count state counts disks
 
 	read -ra disks < <(own_disks)
 	filled_disk store 320
 	for i in 1 2 3 4; do
 		filled_disk "own$i" 64
 	done
-	for round in 1 2 3 4 5; do
-		for count in 1 4; do
-			threads $count >>"threads.bare.$count"
-		done
-		blksnap_start
+	blksnap_start
+	for ((round = 1; round <= thread_rounds; round++)); do
+		threads_in bare
 		snapshot=$(blksnap snapshot_create "${disks[@]/#/--device=}")
-		blksnap snapshot_destroy --id "$snapshot"
-		for count in 1 4; do
-			threads $count >>"threads.tracked.$count"
-		done
+		threads_in tracked
 		[[ $round != 1 ]] || counts=$(contended threads 4)
-		snapshot=$(blksnap snapshot_create "${disks[@]/#/--device=}")
 		blksnap snapshot_appendstorage --id "$snapshot" --device /dev/store --range "0:$((320 * 2048))"
 		blksnap snapshot_take --id "$snapshot"
 		for i in 1 2 3 4; do
 			fill "/dev/own$i" 64
 		done
 		sleep 1
-		for count in 1 4; do
-			threads $count >>"threads.held.$count"
-		done
+		threads_in held
 		udevadm settle
 		blksnap snapshot_destroy --id "$snapshot"
 		for i in 1 2 3 4; do
 			blksnap tracker_remove --device "/dev/own$i"
 		done
-		rmmod blksnap
 	done
+	rmmod blksnap
 	for state in tracked held; do
 		for count in 1 4; do
-			record "threads-$state-$count" "$(paste "threads.$state.$count" "threads.bare.$count" |
-				gawk '{ print $1 / $2 }' | sort -n | sed -n 3p)" ratio \
-				"$count threads on disks of their own against raw, $state; 2 CPUs, median of 5"
+			record "threads-$state-$count" "$(median_of "threads.$state.$count" "threads.bare.$count")" ratio \
+				"$count threads on disks of their own against raw, $state; 2 CPUs, median of $thread_rounds"
 		done
 	done
-	record contended-module "${counts% *}" 'waits' 'for locks in 5 s of 4 threads on tracked disks, module on the stack'
+	for state in bare tracked held; do
+		record "threads-scaling-$state" "$(median_of "threads.$state.4" "threads.$state.1")" times \
+			"4 threads on disks of their own against 1, $state; 2 CPUs, median of $thread_rounds"
+	done
+	record contended-module "${counts% *}" 'waits' 'for locks in 2 s of 4 threads on tracked disks, module on the stack'
 	record contended-all "${counts#* }" 'waits' 'for locks meanwhile altogether'
 	remove_null_disk store own1 own2 own3 own4
 }
