@@ -48,6 +48,7 @@ Result<void> Control::hold(Snapshot &snapshot, DeviceNumber number, Vector<Track
 	Tracker *tracker = find_tracker(number);
 	if (tracker && tracker->holder)
 		return Errno::Already;
+	TRY(check_stores(device.bdev, device.info.name));
 	if (tracker && !tracker->refresh().ok()) {
 		// The number belongs to another device now.
 		detach(*tracker);
@@ -70,7 +71,6 @@ Result<Tracker *> Control::attach(OpenDevice &device)
 			 info.untrackable_why);
 		return static_cast<Errno>(info.untrackable);
 	}
-	TRY(check_stores(device.bdev, info.name));
 	TRY(trackers_.reserve(trackers_.size() + 1));
 	Disk *disk = TRY(hooked_disk(device));
 	auto tracker = Tracker::create(device.bdev, info, *disk);

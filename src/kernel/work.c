@@ -57,7 +57,7 @@ struct shim_work *shim_work_create(enum shim_work_kind kind, void *owner, const 
 
 	if (!work)
 		return NULL;
-	work->queue = alloc_workqueue("%s", WQ_MEM_RECLAIM, 1, name);
+	work->queue = alloc_workqueue(KBUILD_MODNAME "-%s", WQ_MEM_RECLAIM, 1, name);
 	if (!work->queue) {
 		kfree(work);
 		return NULL;
