@@ -15,10 +15,14 @@
 #include <linux/fs.h>
 #include <scsi/sg.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
+#include <filesystem>
+#include <memory>
 #include <random>
 
 using namespace kselftest;
@@ -254,36 +258,43 @@ TEST(polled_writes_are_done_and_copied)
 namespace
 {
 
-// A group of processes whose memory is limited.
-class SmallGroup
+// A group of processes of which one resource is limited.
+class LimitedGroup
 {
 public:
-	explicit SmallGroup(unsigned mib)
+	LimitedGroup(const std::string &controller, const std::string &file,
+		     const std::string &limit)
 	{
 		std::ifstream controllers("/sys/fs/cgroup/cgroup.controllers");
 		std::string name;
 		bool found = false;
 		while (controllers >> name)
-			found |= name == "memory";
-		(void)write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
-		if (!found || mkdir(kPath, 0755) ||
-		    write_file(kPath + std::string("/memory.max"), std::to_string(mib << 20)))
-			skip("no memory controller here");
+			found |= name == controller;
+		(void)write_file("/sys/fs/cgroup/cgroup.subtree_control", "+" + controller);
+		if (!found || mkdir(kPath, 0755))
+			skip("no controller of " + controller + " here");
+		if (write_file(kPath + ("/" + file), limit)) {
+			rmdir(kPath);
+			skip(file + " cannot be set here");
+		}
 	}
-	~SmallGroup() { rmdir(kPath); }
-	SmallGroup(const SmallGroup &) = delete;
-	SmallGroup &operator=(const SmallGroup &) = delete;
+	~LimitedGroup()
+	{
+		wait_until([] { return rmdir(kPath) == 0 || errno != EBUSY; });
+	}
+	LimitedGroup(const LimitedGroup &) = delete;
+	LimitedGroup &operator=(const LimitedGroup &) = delete;
 
 	static void enter() { (void)write_file(kPath + std::string("/cgroup.procs"), "0"); }
 
 private:
-	static constexpr const char *kPath = "/sys/fs/cgroup/kst-small";
+	static constexpr const char *kPath = "/sys/fs/cgroup/kst-limited";
 };
 
 // Writes to more memory than there is, three times over, and finds what it wrote.
 int use_memory(std::size_t mib)
 {
-	SmallGroup::enter();
+	LimitedGroup::enter();
 	std::vector<std::uint64_t> words((mib << 20) / 8);
 	for (std::uint64_t round = 1; round <= 3; round++) {
 		for (std::size_t i = 0; i < words.size(); i++)
@@ -310,7 +321,7 @@ TEST(swapping_goes_on_and_the_image_stays, .timeout_seconds = 180)
 {
 	const NullDisk origin(128), store(192);
 	const Control control;
-	const SmallGroup group(24);
+	const LimitedGroup group("memory", "memory.max", std::to_string(24 << 20));
 	const std::uint64_t sectors = origin.sectors();
 	for (std::uint64_t sector = 0; sector < sectors; sector += 16384)
 		origin.fill(sector, sector, 16384);
@@ -337,6 +348,62 @@ TEST(swapping_goes_on_and_the_image_stays, .timeout_seconds = 180)
 	}());
 	for (std::uint64_t sector = 16384; sector < sectors; sector += 16384)
 		EXPECT(image.holds(sector, sector, 16384));
+}
+
+// Held writes of a group that may do 20 a second go down with the others', and wait below us.
+TEST(a_throttled_writer_holds_up_nobody_else)
+{
+	const NullDisk origin(64), store(64);
+	const blk_snap_dev number = origin.number();
+	const LimitedGroup group("io", "io.max",
+				 std::to_string(number.mj) + ":" + std::to_string(number.mn) +
+					 " wiops=20");
+	const Held held(origin, store);
+	void *shared =
+		mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(shared != MAP_FAILED);
+	auto &slow_writes = *new (shared) std::atomic<unsigned>(0);
+	std::vector<std::unique_ptr<Child>> throttled;
+	for (unsigned i = 0; i < 8; i++)
+		throttled.push_back(std::make_unique<Child>([&, i] {
+			LimitedGroup::enter();
+			const BlockFile file(origin);
+			for (std::uint64_t block = i;; block += 8, slow_writes++)
+				if (const int error =
+					    file.write(block * 8 % 4096, pattern(block, 8)))
+					return error;
+		}));
+	EXPECT(wait_until([&] { return slow_writes > 20; }, 20));
+	const unsigned slow_before = slow_writes;
+	Load free(origin, 4096, 4096);
+	const double begin = now();
+	free.wait_for(400);
+	const double seconds = now() - begin;
+	note("400 writes in %.2f s, beside %u of the group", seconds, slow_writes - slow_before);
+	EXPECT(seconds < 10);				       // 20 s at the rate of the group
+	EXPECT(slow_writes - slow_before < 20 * seconds + 20); // which is limited indeed
+	EXPECT_ERRNO(free.stop(), 0);
+	EXPECT(held.image_is_right());
+	EXPECT_ERRNO(held.snapshot().destroy(), 0);
+}
+
+// When memory is so short that no thread can be made, the work on a write still has one: each queue of
+// ours has a rescuer, a thread with the name of the queue.
+TEST(work_on_writes_has_threads_of_its_own)
+{
+	const NullDisk origin(64), store(64);
+	const Held held(origin, store);
+	std::vector<std::string> names;
+	for (const auto &entry : std::filesystem::directory_iterator("/proc"))
+		if (const std::string name = read_line(entry.path().string() + "/comm");
+		    name.starts_with("blksnap-"))
+			names.push_back(name);
+	// Release of held bios, copies, the image; and for the snapshot its store and the watchdog.
+	const std::string of_origin =
+		("blksnap-" + origin.name()).substr(0, 15); // what is shown of it
+	EXPECT_EQ(std::count(names.begin(), names.end(), of_origin), 3);
+	EXPECT_EQ(std::count(names.begin(), names.end(), "blksnap-store"), 1);
+	EXPECT_EQ(std::count(names.begin(), names.end(), "blksnap-watch"), 1);
 }
 
 // --- what is refused, and what is not seen ---------------------------------------------------

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Upper devices go before lower ones: snapshots, dm, loop, disks.
+// Upper devices go before lower ones: mounts, snapshots, md, dm, loop, disks.
 #include "leftovers.hpp"
 
 #include "disk.hpp"
 #include "file.hpp"
+#include "process.hpp"
 #include "snapshot.hpp"
 
+#include <sys/mount.h>
+#include <sys/swap.h>
+
 #include <filesystem>
+#include <fstream>
 
 namespace kselftest
 {
@@ -39,6 +44,36 @@ std::vector<std::string> names_in(const std::string &directory)
 	for (const auto &entry : std::filesystem::directory_iterator(directory, none))
 		names.push_back(entry.path().filename());
 	return names;
+}
+
+// Files of the scratch directory, and disks of ours in use by the kernel itself.
+void remove_users(std::vector<std::string> &found)
+{
+	std::ifstream mounts("/proc/self/mounts"), swaps("/proc/swaps");
+	std::string device, path, rest;
+
+	while (mounts >> device >> path && std::getline(mounts, rest)) {
+		if (path.find("/kselftest-") == std::string::npos)
+			continue;
+		found.push_back(path + ", which is mounted");
+		umount2(path.c_str(), MNT_DETACH);
+	}
+	while (swaps >> path && std::getline(swaps, rest)) {
+		if (path.find(kDevicePrefix) == std::string::npos)
+			continue;
+		found.push_back("swap on " + path);
+		swapoff(path.c_str());
+	}
+}
+
+void remove_md(std::vector<std::string> &found)
+{
+	for (const std::string &name : names_in("/dev/md")) {
+		if (!name.starts_with(kDevicePrefix))
+			continue;
+		found.push_back("md device " + name);
+		(void)run({"mdadm", "--stop", "--quiet", "/dev/md/" + name});
+	}
 }
 
 void remove_dm(std::vector<std::string> &found)
@@ -79,7 +114,9 @@ std::vector<std::string> remove_leftovers()
 {
 	std::vector<std::string> found;
 
+	remove_users(found);
 	remove_snapshots(found);
+	remove_md(found);
 	remove_dm(found);
 	remove_loops(found);
 	remove_null_disks(found);
