@@ -66,12 +66,28 @@ struct CbtMap::Table {
 
 	template <class F> void each_byte(u64 sector, u64 sectors, F &&change);
 
+	// What is told about this map. A take changes it outside of the lock under which it is read,
+	// at most once in a grace period: the reader keeps the old one, whole.
+	struct Label {
+		Uuid generation_id;
+		u8 number = 0; // of the last snapshot; before the first of a generation 0
+	};
+	const Label &label() const { return labels[label_in_use.load(Order::Acquire)]; }
+	void set_label(const Label &label)
+	{
+		const u8 next = 1 - label_in_use.load(Order::Relaxed);
+		labels[next] = label;
+		label_in_use.store(next, Order::Release);
+	}
+
 	const Geometry geometry;
 	u8 *const bytes;
 	Atomic<u8> number{1};	  // what marks store here
 	Atomic<Table *> mirror{}; // takes the same marks while it is filled
-	// Of a readable map: what was true at its cut.
-	Uuid generation_id;
+
+private:
+	Label labels[2];
+	Atomic<u8> label_in_use;
 };
 
 // Calls change(byte) for each block that the range touches inside of the map.
@@ -118,8 +134,8 @@ Result<Own<CbtMap>> CbtMap::create(u64 capacity_sectors, u32 minimum_shift, u32 
 	auto map =
 		TRY(try_new<CbtMap>(Gfp::Kernel, capacity_sectors, minimum_shift, maximum_count));
 	auto table = TRY(map->make_table());
+	table->set_label({Uuid::random(), 0});
 	map->write_.store(table.release(), Order::Release);
-	map->generation_id_ = Uuid::random();
 	return map;
 }
 
@@ -232,23 +248,22 @@ void CbtMap::commit_switch()
 void CbtMap::commit_copy()
 {
 	Table &table = *write_.load(Order::Relaxed);
+	const u8 number = table.number.load(Order::Relaxed);
 	// Damaged since begin_switch(): what was seen under the old id is worth nothing.
-	if (damaged())
-		generation_id_ = next_id_;
-	reported_number_ = table.number.load(Order::Relaxed);
-	next_readable_->generation_id = generation_id_;
+	const Table::Label label{damaged() ? next_id_ : table.label().generation_id, number};
+	next_readable_->set_label(label);
+	table.set_label(label);
 	// In this order: mark_both() must find the new readable map in one of its two roles, and
 	// a mark under the old number must reach it.
 	readable_.store(next_readable_.release(), Order::Release);
 	table.mirror.store(nullptr, Order::Release);
-	table.number.store(static_cast<u8>(reported_number_ + 1), Order::Release);
+	table.number.store(static_cast<u8>(number + 1), Order::Release);
 }
 
 void CbtMap::commit_renewal()
 {
-	generation_id_ = next_id_;
-	reported_number_ = 1;
-	next_readable_->generation_id = generation_id_;
+	next_readable_->set_label({next_id_, 1});
+	next_write_->set_label({next_id_, 1});
 	readable_.store(next_readable_.release(), Order::Release);
 	next_write_->number.store(2, Order::Relaxed);
 	retired_ = Own<Table>(write_.exchange(next_write_.release(), Order::AcqRel));
@@ -298,8 +313,7 @@ void CbtMap::resize(u64 capacity_sectors)
 Result<void> CbtMap::renew()
 {
 	auto fresh = TRY(make_table());
-	generation_id_ = Uuid::random();
-	reported_number_ = 0;
+	fresh->set_label({Uuid::random(), 0});
 	// Before the new map is seen: a mark outside of that one must not be forgotten.
 	damaged_.store(false, Order::Release);
 	// Marks in flight may still go to the old map. They belong to writes before the next cut,
@@ -318,9 +332,9 @@ CbtMap::Info CbtMap::info() const
 	const Table *held = readable_.load(Order::Acquire);
 	const Table &table = held ? *held : *write_.load(Order::Acquire);
 	const Geometry &shape = table.geometry;
+	const Table::Label &label = table.label();
 	const Info info{u32{1} << shape.shift, shape.blocks, shape.capacity_sectors * kSectorBytes,
-			held ? held->generation_id : generation_id_,
-			held ? held->number.load(Order::Relaxed) : reported_number_};
+			label.generation_id, label.number};
 	shim_rcu_read_unlock();
 	return info;
 }

@@ -183,6 +183,7 @@ Result<void> Control::take(Snapshot &snapshot)
 	shim_params params;
 	shim_params_get(&params);
 
+	snapshot.events().forget_corrupted();
 	TRY(snapshot.prepare(params));
 	TRY(exclude_stores(snapshot));
 	TRY(snapshot.cut(params));

@@ -99,7 +99,8 @@ Result<void> Control::check_given(const shim_bdev_info &store,
 }
 
 // Sectors that a taken snapshot covers hold content of its image, even where the file system calls
-// them free. Store writes there would change the image behind its back.
+// them free. Store writes there would change the image behind its back. One that is being destroyed
+// refuses nothing: that may last as long as its store.
 Result<void> Control::check_covered(const shim_bdev_info &store,
 				    const Vector<DiffStorage::GivenRange> &ranges,
 				    const shim_params &params)
@@ -116,6 +117,10 @@ Result<void> Control::check_covered(const shim_bdev_info &store,
 						      range.sectors)
 					    .empty())
 					continue;
+				if (snapshot->state() == Snapshot::State::Ending) {
+					end_area(*member.tracker);
+					break;
+				}
 				shim_log(
 					params.storage_on_origin_after_take ? SHIM_LOG_WARNING
 									    : SHIM_LOG_ERROR,
@@ -130,6 +135,16 @@ Result<void> Control::check_covered(const shim_bdev_info &store,
 		}
 	}
 	return {};
+}
+
+// Its image goes anyway, and shows nothing from now on. The destroy takes the area away outside of
+// our mutex, a grace period after it is unpublished.
+void Control::end_area(Tracker &tracker)
+{
+	shim_rcu_read_lock();
+	if (DiffArea *area = tracker.area())
+		area->end();
+	shim_rcu_read_unlock();
 }
 
 // Accepted all the same, by parameter: those sectors of the images read as zeroes from now on.

@@ -245,20 +245,24 @@ Result<u32> Control::read_cbt(DeviceNumber number, u32 offset, u32 length, u8 *t
 	return u32{bytes.length};
 }
 
-Result<void> Control::mark_dirty(DeviceNumber number, const Vector<SectorRange> &ranges)
+Result<void> Control::mark_dirty(DeviceNumber number, Vector<SectorRange> &ranges)
 {
+	for (const SectorRange &range : ranges)
+		if (range.wraps())
+			return Errno::Inval;
+	// Then each block is marked once, however often a program names it: everybody else waits.
+	merge(ranges);
+
 	Mutex::Guard guard(lock_);
 	drop_dead_trackers();
 	Tracker *tracker = find_tracker_of(number);
-
 	if (!tracker)
 		return Errno::NoDev;
 	for (const SectorRange &range : ranges)
-		if (!range.empty() && !tracker->cbt().covers(range.first, range.count))
+		if (!tracker->cbt().covers(range.first, range.count))
 			return Errno::Inval;
 	for (const SectorRange &range : ranges)
-		if (!range.empty())
-			tracker->cbt().mark_both(range.first, range.count);
+		tracker->cbt().mark_both(range.first, range.count);
 	return {};
 }
 

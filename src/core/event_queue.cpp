@@ -43,7 +43,13 @@ void EventQueue::post_corrupted(u32 major, u32 minor, Errno error)
 		Slot *slot = slot_of(queue, major, minor);
 		if (queue.closed || slot->state != State::Unused)
 			return;
-		slot->event = {Event::Kind::Corrupted, shim_clock_ns(), 0, major, minor, error};
+		slot->event = {Event::Kind::Corrupted,
+			       shim_clock_ns(),
+			       0,
+			       major,
+			       minor,
+			       error,
+			       queue.round};
 		slot->state = State::Pending;
 	});
 	readers_.wake_all();
@@ -79,7 +85,8 @@ void EventQueue::put_back(const Event &event)
 {
 	const bool low_free_space = event.kind == Event::Kind::LowFreeSpace;
 	queue_.with([&](Queue &queue) {
-		if (queue.closed)
+		const bool stale = !low_free_space && event.round != queue.round;
+		if (queue.closed || stale)
 			return;
 		Slot *slot = low_free_space
 				     ? &queue.low_free_space
@@ -93,6 +100,15 @@ void EventQueue::put_back(const Event &event)
 		slot->state = State::Pending;
 	});
 	readers_.wake_all();
+}
+
+void EventQueue::forget_corrupted()
+{
+	queue_.with([](Queue &queue) {
+		queue.round++;
+		for (Slot &slot : queue.corrupted)
+			slot = {};
+	});
 }
 
 void EventQueue::close()

@@ -14,23 +14,16 @@ using namespace blksnap;
 namespace
 {
 
-// The budget never looks at the area.
-DiffArea &no_area()
-{
-	static long place;
-	return reinterpret_cast<DiffArea &>(place);
-}
-
 class CopyBudgetTest : public testing::Test
 {
 protected:
 	void fill(u32 reserve, u32 limit)
 	{
-		ASSERT_TRUE(budget_.fill(no_area(), CopyUse::Origin, reserve, limit).ok());
+		ASSERT_TRUE(budget_.fill(fake::no_area(), CopyUse::Origin, reserve, limit).ok());
 	}
 	Copy *begin(u64 first, u32 blocks)
 	{
-		return budget_.begin(no_area(), CopyUse::Origin, first, blocks);
+		return budget_.begin(fake::no_area(), CopyUse::Origin, first, blocks);
 	}
 	void wait(u32 count)
 	{

@@ -15,13 +15,6 @@ using namespace blksnap;
 namespace
 {
 
-// The table never looks at the area.
-DiffArea &no_area()
-{
-	static long place;
-	return reinterpret_cast<DiffArea &>(place);
-}
-
 class CopyTableTest : public testing::Test
 {
 protected:
@@ -35,7 +28,7 @@ protected:
 	}
 	Copy &add(u64 first, u32 blocks)
 	{
-		Copy *copy = Copy::create(no_area(), CopyUse::Origin, 1, false, Gfp::Kernel);
+		Copy *copy = Copy::create(fake::no_area(), CopyUse::Origin, 1, false, Gfp::Kernel);
 		copy->first = first;
 		copy->blocks = blocks;
 		table_.insert(*copy);

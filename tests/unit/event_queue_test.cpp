@@ -71,6 +71,29 @@ TEST(event_queue, merges_requests_for_space_until_read)
 	EXPECT_EQ(expect_event(*queue).requested_sectors, 50u);
 }
 
+TEST(event_queue, forgets_what_was_said_of_earlier_images)
+{
+	auto queue = make_queue(2);
+	queue->post_corrupted(8, 1, Errno::Io);
+	queue->post_corrupted(8, 2, Errno::Io);
+	queue->post_low_free_space(100);
+	const Event told = expect_event(*queue);
+	EXPECT_EQ(told.kind, Event::Kind::Corrupted);
+	queue->forget_corrupted();
+	EXPECT_EQ(expect_event(*queue).kind, Event::Kind::LowFreeSpace);
+	EXPECT_EQ(queue->wait(0).error(), Errno::NoEnt);
+	// It could not be delivered, and is not true any more.
+	queue->put_back(told);
+	EXPECT_EQ(queue->wait(0).error(), Errno::NoEnt);
+	queue->post_corrupted(8, 1, Errno::NoSpc);
+	queue->post_corrupted(8, 2, Errno::NoSpc);
+	const Event fresh = expect_event(*queue);
+	EXPECT_EQ(fresh.error, Errno::NoSpc);
+	queue->put_back(fresh);
+	EXPECT_EQ(expect_event(*queue).device_minor, 1u);
+	EXPECT_EQ(expect_event(*queue).device_minor, 2u);
+}
+
 TEST(event_queue, reports_a_device_once)
 {
 	auto queue = make_queue(2);

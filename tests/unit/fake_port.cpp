@@ -28,6 +28,7 @@ std::atomic<unsigned long> synchronized{0};
 std::atomic<bool> signalled{false};
 thread_local unsigned spinlocks_held = 0; // a bit per rank
 thread_local unsigned rcu_depth = 0;
+thread_local std::function<void()> atomic_hook;
 
 void check(bool condition, const char *what)
 {
@@ -141,6 +142,17 @@ unsigned long grace_periods()
 void set_signal(bool pending)
 {
 	signalled = pending;
+}
+
+void set_atomic_hook(std::function<void()> hook)
+{
+	atomic_hook = std::move(hook);
+}
+
+blksnap::DiffArea &no_area()
+{
+	static long place;
+	return reinterpret_cast<blksnap::DiffArea &>(place);
 }
 
 } // namespace fake
@@ -348,4 +360,11 @@ void shim_random_fill(void *to, std::size_t bytes) noexcept
 		x ^= x << 17;
 		out[i] = static_cast<unsigned char>(x >> 24);
 	}
+}
+
+// The hook may replace itself: it runs as a copy.
+extern "C" void unit_atomic_point(void) noexcept
+{
+	if (const auto hook = atomic_hook)
+		hook();
 }

@@ -5,8 +5,15 @@
 // The fake also checks what a kernel would: ranks of locks, no sleeping under a spinlock, sizes.
 #pragma once
 
+#include <functional>
+
 #include <blksnap/base/memory.hpp>
 #include <blksnap/port/bio.h>
+
+namespace blksnap
+{
+class DiffArea;
+}
 
 namespace fake
 {
@@ -22,6 +29,10 @@ bool fault_is_armed();
 unsigned long grace_periods();
 // As if a signal came for every thread that waits interruptibly, until it is cleared.
 void set_signal(bool pending);
+// Is called before and after each atomic operation of the core on this thread; null: nothing is.
+void set_atomic_hook(std::function<void()> hook);
+// For types that hold a reference to an area and never look at it.
+blksnap::DiffArea &no_area();
 
 // Fails the 1st, 2nd, ... allocation of `attempt` until it runs without meeting a fault.
 // `attempt` gets the number and must leave nothing behind, whether it succeeded or not.

@@ -12,24 +12,27 @@ UNIT_OUT := build/unit
 UNIT_CXX ?= $(CXX)
 UNIT_CORE := $(filter $(basename $(notdir $(wildcard src/core/*.cpp))),chunk_map cbt_map storage_ranges event_queue)
 UNIT_TESTS := $(filter-out bench_%,$(basename $(notdir $(wildcard tests/unit/*.cpp))))
-UNIT_THREADED := fake_port lock_test cbt_map_test event_queue_test
+UNIT_THREADED := fake_port lock_test cbt_map_threads_test event_queue_test
 UNIT_BENCHES := $(filter bench_%,$(basename $(notdir $(wildcard tests/unit/*.cpp))))
 
 UNIT_FLAGS := -std=gnu++20 -g -O1 -Wall -Wextra -Werror -fno-omit-frame-pointer -MMD -MP -Iinclude -Iuapi
 UNIT_CORE_FLAGS := -ffreestanding -fno-exceptions -fno-rtti
+UNIT_POINTS := -include tests/unit/atomic_points.h
 UNIT_LIBS := -lgtest_main -lgtest -lpthread
 
 unit_flags_asan := -fsanitize=address,undefined -fno-sanitize-recover=all
 unit_flags_tsan := -fsanitize=thread
 unit_flags_plain := -O2
 unit_flags_cov := -O0 --coverage
+unit_core_flags_asan := $(UNIT_POINTS)
+unit_core_flags_cov := $(UNIT_POINTS)
 
 unit_objects = $(patsubst %,$(UNIT_OUT)/$(1)/core/%.o,$(UNIT_CORE)) $(patsubst %,$(UNIT_OUT)/$(1)/%.o,$(2))
 
 define unit_flavour
 $(UNIT_OUT)/$(1)/core/%.o: src/core/%.cpp
 	@mkdir -p $$(@D)
-	$$(UNIT_CXX) $$(UNIT_FLAGS) $$(UNIT_CORE_FLAGS) $$(unit_flags_$(1)) -c $$< -o $$@
+	$$(UNIT_CXX) $$(UNIT_FLAGS) $$(UNIT_CORE_FLAGS) $$(unit_flags_$(1)) $$(unit_core_flags_$(1)) -c $$< -o $$@
 
 $(UNIT_OUT)/$(1)/%.o: tests/unit/%.cpp
 	@mkdir -p $$(@D)

@@ -85,11 +85,12 @@ public:
 			items_[i - 1] = std::move(items_[i]);
 		items_[--size_].~T();
 	}
-	void clear()
+	void truncate(u32 size)
 	{
-		while (size_)
+		while (size_ > size)
 			items_[--size_].~T();
 	}
+	void clear() { truncate(0); }
 	void swap(Vector &other)
 	{
 		std::swap(items_, other.items_);

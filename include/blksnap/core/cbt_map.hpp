@@ -126,8 +126,6 @@ private:
 	Atomic<Table *> write_;	   // never null after create()
 	Atomic<Table *> readable_; // null: no snapshot holds the device
 	Atomic<bool> damaged_;
-	u8 reported_number_ = 0; // before the first take of a generation: 0
-	Uuid generation_id_;
 
 	// Prepared by begin_switch().
 	Switch switch_ = Switch::Idle;

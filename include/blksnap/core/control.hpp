@@ -43,7 +43,8 @@ public:
 	Result<void> collect_trackers(Vector<TrackerInfo> &out);
 	// Copies up to `length` bytes; gives how many, 0 at the end of the map.
 	Result<u32> read_cbt(DeviceNumber number, u32 offset, u32 length, u8 *to);
-	Result<void> mark_dirty(DeviceNumber number, const Vector<SectorRange> &ranges);
+	// All or nothing. `ranges` may overlap and lie in any order; they are merged.
+	Result<void> mark_dirty(DeviceNumber number, Vector<SectorRange> &ranges);
 	Result<Uuid> create_snapshot(const Vector<DeviceNumber> &numbers);
 	Result<void> destroy_snapshot(const Uuid &id);
 	Result<void> append_storage(const Uuid &id, DeviceNumber number,
@@ -94,6 +95,7 @@ private:
 	Result<void> check_covered(const shim_bdev_info &store,
 				   const Vector<DiffStorage::GivenRange> &ranges,
 				   const shim_params &params);
+	static void end_area(Tracker &tracker);
 	void exclude_covered(const shim_bdev_info &store,
 			     const Vector<DiffStorage::GivenRange> &ranges);
 	Result<Ref<Snapshot>> begin_take(const Uuid &id);

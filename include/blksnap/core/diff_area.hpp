@@ -17,6 +17,7 @@
 #include <blksnap/core/copy_table.hpp>
 #include <blksnap/core/event_queue.hpp>
 #include <blksnap/core/excluded_ranges.hpp>
+#include <blksnap/core/tracker.hpp>
 #include <blksnap/port/work.h>
 
 namespace blksnap

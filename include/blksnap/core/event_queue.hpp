@@ -24,6 +24,7 @@ struct Event {
 	u32 device_major = 0;	   // Corrupted: the original device
 	u32 device_minor = 0;
 	Errno error = Errno::None;
+	u32 round = 0; // of the queue: how often corrupted ones were forgotten before
 };
 
 class EventQueue final : public RefCounted
@@ -38,7 +39,8 @@ public:
 	// One request is pending at most: a second one before the first was read is merged into it
 	// and asks for the larger size. Context: any.
 	void post_low_free_space(u64 requested_sectors);
-	// Each device is reported once in the life of the queue; more are ignored. Context: any.
+	// Each device is reported once between two calls of forget_corrupted(); more are ignored.
+	// Context: any.
 	void post_corrupted(u32 major, u32 minor, Errno error);
 
 	// The oldest event; each goes to one waiter. `timeout_ms` 0 does not wait. ENOENT: none came
@@ -46,6 +48,10 @@ public:
 	Result<Event> wait(u32 timeout_ms);
 	// Gives an event back that could not be delivered. Context: any.
 	void put_back(const Event &event);
+
+	// A take begins: what was said of the images of an earlier one, which failed, is not said of
+	// the images to come. Context: any.
+	void forget_corrupted();
 
 	// Wakes all waiters, refuses new ones, drops what is pending. Context: any.
 	void close();
@@ -58,6 +64,7 @@ private:
 	};
 	struct Queue {
 		bool closed = false;
+		u32 round = 0;
 		Slot low_free_space;
 		Vector<Slot> corrupted; // one slot per device, taken in order of posting
 	};

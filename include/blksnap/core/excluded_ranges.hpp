@@ -7,9 +7,7 @@
 // disjoint. Externally locked; growth is prepared outside of the lock and swapped in.
 #pragma once
 
-#include <blksnap/base/sort.hpp>
-#include <blksnap/base/vector.hpp>
-#include <blksnap/core/tracker.hpp>
+#include <blksnap/core/sector_range.hpp>
 
 namespace blksnap
 {
@@ -26,19 +24,13 @@ public:
 	static Result<ExcludedRanges> join(const ExcludedRanges &known,
 					   const Vector<SectorRange> &more)
 	{
-		Vector<SectorRange> all;
-		TRY(all.reserve(known.ranges_.size() + more.size()));
-		for (const SectorRange &range : known.ranges_)
-			all.push_reserved(range);
-		for (const SectorRange &range : more)
-			all.push_reserved(range);
-		heap_sort(all.begin(), all.size(), [](const SectorRange &a, const SectorRange &b) {
-			return a.first < b.first;
-		});
 		ExcludedRanges joined;
-		TRY(joined.ranges_.reserve(all.size()));
-		for (const SectorRange &range : all)
-			joined.append(range);
+		TRY(joined.ranges_.reserve(known.ranges_.size() + more.size()));
+		for (const SectorRange &range : known.ranges_)
+			joined.ranges_.push_reserved(range);
+		for (const SectorRange &range : more)
+			joined.ranges_.push_reserved(range);
+		merge(joined.ranges_);
 		return joined;
 	}
 
@@ -66,15 +58,6 @@ public:
 	void swap(ExcludedRanges &other) { ranges_.swap(other.ranges_); }
 
 private:
-	// In order; there is room.
-	void append(SectorRange range)
-	{
-		if (ranges_.empty() || ranges_.back().end() < range.first)
-			ranges_.push_reserved(range);
-		else if (ranges_.back().end() < range.end())
-			ranges_.back().count = range.end() - ranges_.back().first;
-	}
-
 	Vector<SectorRange> ranges_;
 };
 

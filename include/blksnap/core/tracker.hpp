@@ -12,6 +12,7 @@
 
 #include <blksnap/base/memory.hpp>
 #include <blksnap/core/cbt_map.hpp>
+#include <blksnap/core/sector_range.hpp>
 #include <blksnap/port/bdev.h>
 
 namespace blksnap
@@ -20,15 +21,6 @@ namespace blksnap
 class Disk;
 class DiffArea;
 class Snapshot;
-
-// Sectors counted from the start of a tracked device.
-struct SectorRange {
-	u64 first;
-	u64 count;
-
-	u64 end() const { return first + count; }
-	bool empty() const { return count == 0; }
-};
 
 class Tracker final
 {

@@ -9,6 +9,26 @@ namespace sim
 // device_life.cpp
 void medium_is_exchanged(History &history);
 void sweep_meets_destroy(History &history);
+void number_of_another_device(History &history);
+void disk_is_met_again(History &history);
+
+// image.cpp
+void stored_copy_takes_no_readers(History &history);
+
+// storage.cpp
+void append_while_another_ends(History &history);
+void storage_is_refused(History &history);
+void storage_on_a_taken_snapshot(History &history);
+
+// take.cpp
+void watch_runs_before_the_thaw(History &history);
+void loss_is_told_again_after_a_retake(History &history);
+void take_is_refused(History &history);
+void writes_that_do_not_end(History &history);
+
+// changes.cpp
+void list_meets_wrap(History &history);
+void dirty_ranges(History &history);
 
 namespace
 {
@@ -16,6 +36,18 @@ namespace
 constexpr Case kCases[] = {
 	{"medium-is-exchanged", medium_is_exchanged},
 	{"sweep-meets-destroy", sweep_meets_destroy},
+	{"number-of-another-device", number_of_another_device},
+	{"disk-is-met-again", disk_is_met_again},
+	{"stored-copy-takes-no-readers", stored_copy_takes_no_readers},
+	{"append-while-another-ends", append_while_another_ends},
+	{"storage-is-refused", storage_is_refused},
+	{"storage-on-a-taken-snapshot", storage_on_a_taken_snapshot},
+	{"watch-runs-before-the-thaw", watch_runs_before_the_thaw},
+	{"loss-is-told-again-after-a-retake", loss_is_told_again_after_a_retake},
+	{"take-is-refused", take_is_refused},
+	{"writes-that-do-not-end", writes_that_do_not_end},
+	{"list-meets-wrap", list_meets_wrap},
+	{"dirty-ranges", dirty_ranges},
 };
 
 } // namespace

@@ -75,4 +75,53 @@ void sweep_meets_destroy(History &history)
 	}
 }
 
+// A tracker of a device that is gone does not speak for the next one of that number.
+void number_of_another_device(History &history)
+{
+	Stage stage(history);
+	Device &old = stage.disk(256);
+	Device &store = stage.store(1024);
+	stage.destroy(stage.taken(old, store));
+	const auto before = stage.info(old);
+	Device &fresh = stage.disk(512);
+	fresh.major = old.major;
+	fresh.minor = old.minor;
+	old.major = 0;
+	old.removed = true;
+	SnapshotModel &snapshot = stage.taken(fresh, store);
+	SIM_EXPECT(!same_generation(before, stage.info(fresh)));
+	SIM_EXPECT(stage.info(fresh).device_capacity == 512 * 512);
+	SIM_EXPECT(stage.write(fresh, 300, 8) == 0);
+	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 512) == 0);
+	SIM_EXPECT(snapshot.images[0]->cut(300) >> 32 == 0);
+	stage.destroy(snapshot);
+}
+
+// A disk without trackers stays until its last write has ended. It may be wanted again before.
+void disk_is_met_again(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	SIM_EXPECT(agent_ioctl::remove_tracker(disk) == -61);
+	stage.destroy(stage.taken(disk, store));
+	disk.hung = true;
+	stage.spawn("writer", [&] { SIM_EXPECT(stage.write(disk, 8, 8) == 0); });
+	scheduler().sleep(1000);
+	SIM_EXPECT(agent_ioctl::remove_tracker(disk) == 0);
+	SIM_EXPECT(agent_ioctl::remove_tracker(disk) == -61);
+	stage.spawn("resume", [&] {
+		scheduler().sleep(world().random.below(2000));
+		disk_resume(disk);
+	});
+	SnapshotModel &snapshot = stage.create({&disk});
+	SIM_EXPECT(agent_ioctl::remove_tracker(disk) == -16);
+	stage.append(snapshot, store);
+	stage.take(snapshot);
+	stage.join();
+	SIM_EXPECT(stage.write(disk, 8, 8) == 0);
+	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 256) == 0);
+	stage.destroy(snapshot);
+}
+
 } // namespace sim

@@ -51,6 +51,8 @@ void describe(Device &device, shim_bdev_info *info)
 	info->is_partition = device.kind == DeviceKind::Partition;
 	info->is_image = device.kind == DeviceKind::Image;
 	info->untrackable = device.untrackable;
+	info->unstorable = device.unstorable;
+	info->unstorable_why = device.unstorable ? "the simulator says so" : "";
 	info->untrackable_why = device.untrackable ? "the simulator says so" : "";
 	std::snprintf(info->name, sizeof(info->name), "%s", device.name.c_str());
 }

@@ -181,6 +181,8 @@ void shim_bio_fill(struct bio *bio, shim_u32 offset, struct page *page, shim_u32
 	check_fill(bio, offset, bytes);
 	if (page_offset % 512 || page_offset + bytes > 4096 || page->canary != kPageCanary)
 		fail("bio", "fill from %u+%u of a page", page_offset, bytes);
+	if (world().on_fill)
+		world().on_fill();
 	for (u32 i = 0; i < bytes / 512; i++)
 		bio->cell(offset / 512 + i) = page->stamp[page_offset / 512 + i];
 }

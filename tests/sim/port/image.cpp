@@ -59,6 +59,8 @@ int shim_image_disk_add(shim_image_disk *disk) noexcept
 		fail("context", "a disk is added while file systems are frozen");
 	if (world().memory.refuses(world().random, false))
 		return -12;
+	if (world().failing_image_adds && world().failing_image_adds--)
+		return -12;
 	disk->device->removed = false;
 	scheduler().point();
 	return 0;

@@ -46,6 +46,7 @@ struct Device {
 	bool spoilt = false; // somebody waits for the change to be noticed
 	u32 block_bytes = 512;
 	int untrackable = 0;
+	int unstorable = 0;
 	bool removed = false;
 	bool visible_stack = true; // the kernel can tell what this device stands on
 	bool has_fs = false;

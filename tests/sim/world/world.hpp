@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <vector>
 #include <world/bio.hpp>
@@ -97,6 +98,10 @@ struct World {
 	void check_empty() const;
 	void check_origins();
 	u32 freeze_timeout_permille = 0;
+
+	// What a case does in the middle of a port call.
+	std::function<void()> on_fill; // of a part of an image read, from memory
+	u32 failing_image_adds = 0;
 
 	// Oracles
 	WriteLog writes;

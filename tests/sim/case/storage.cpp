@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Cases: what may be given as diff storage.
+#include <case/stage.hpp>
+#include <world/report.hpp>
+
+namespace sim
+{
+
+// The destroy waits for a store that does not answer. The sectors that its snapshot covered are free
+// all the same.
+void append_while_another_ends(History &history)
+{
+	Stage stage(history);
+	Device &covered = stage.disk(256);
+	Device &other = stage.disk(256);
+	Device &store = stage.store(1024);
+	SnapshotModel &ending = stage.taken(covered, store);
+	SnapshotModel &snapshot = stage.create({&other});
+	SIM_EXPECT(stage.try_append(snapshot, covered, 128, 64) == -16);
+	store.hung = true;
+	SIM_EXPECT(stage.write(covered, 0, 8) == 0);
+	scheduler().sleep(50'000); // its copy is on the way
+	stage.spawn("destroyer", [&] { stage.destroy(ending); });
+	while (!ending.ending())
+		scheduler().sleep(10);
+	scheduler().sleep(world().random.below(200));
+	world().store_ranges.push_back({&covered, 128, 64, &snapshot, true});
+	long result = -16;
+	for (u32 i = 0; i < 5 && result == -16; i++) {
+		scheduler().sleep(1000);
+		result = stage.try_append(snapshot, covered, 128, 64);
+	}
+	SIM_EXPECT(result == 0);
+	// What is still written to stays taken.
+	SIM_EXPECT(stage.try_append(snapshot, store, 0, 1024) == -22);
+	disk_resume(store);
+	stage.join();
+	SIM_EXPECT(stage.try_append(snapshot, store, 0, 1024) == 0);
+	stage.take(snapshot);
+	SIM_EXPECT(stage.write(other, 0, 256) == 0);
+	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 256) == 0);
+	stage.destroy(snapshot);
+}
+
+void storage_is_refused(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &upper = stage.stacked(disk);
+	Device &store = stage.store(1024);
+	Device &nothing = stage.disk(256);
+	nothing.untrackable = 95;
+	SIM_EXPECT(stage.try_create({&nothing}) == -95);
+	SIM_EXPECT(stage.try_create({&disk, &nothing}) == -95);
+	SIM_EXPECT(stage.try_create({&disk, &disk}) == -22);
+	SIM_EXPECT(stage.try_create({}) == -22);
+	{
+		SnapshotModel &snapshot = stage.create({&disk});
+		store.block_bytes = 4096;
+		SIM_EXPECT(stage.try_append(snapshot, store, 0, 1024) == -22);
+		store.block_bytes = 512;
+		store.unstorable = 30;
+		SIM_EXPECT(stage.try_append(snapshot, store, 0, 1024) == -30);
+		store.unstorable = 0;
+		SIM_EXPECT(stage.try_append(snapshot, upper, 0, 64) == -22);
+		stage.destroy(snapshot);
+	}
+	// The other way round: the store came first. A tracker that is there is found at the take.
+	Device &other = stage.disk(256);
+	SnapshotModel &stores = stage.create({&other});
+	SIM_EXPECT(stage.try_append(stores, upper, 0, 64) == 0);
+	SnapshotModel &snapshot = stage.create({&disk});
+	stage.append(snapshot, store);
+	SIM_EXPECT(stage.try_take(snapshot) == -16);
+	stage.destroy(snapshot);
+	SIM_EXPECT(agent_ioctl::remove_tracker(disk) == 0);
+	SIM_EXPECT(stage.try_create({&disk}) == -16);
+	stage.destroy(stores);
+	SIM_EXPECT(stage.try_create({&disk}) == 0);
+}
+
+// By parameter such storage is accepted: those sectors of the image read as zeroes from then on, and
+// writes to the image are refused there.
+void storage_on_a_taken_snapshot(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	world().params.storage_on_origin_after_take = 1;
+	SnapshotModel &snapshot = stage.taken(disk, store);
+	ImageModel &image = *snapshot.images[0];
+	SIM_EXPECT(stage.read(image, 0, 256) == 0);
+	world().image_may_be_lost = true; // as refused writes look
+	bool stop = false;
+	stage.spawn("image-writer", [&] {
+		for (u32 i = 0; !stop; i++) {
+			ForeignIo io(image.image, Op::Write, 120 + i % 64, 8, &image);
+			io.submit();
+			io.wait();
+		}
+	});
+	scheduler().sleep(world().random.below(3000));
+	world().store_ranges.push_back({&disk, 128, 64, &snapshot, true});
+	image.on_store_offered(128, 64);
+	SIM_EXPECT(stage.try_append(snapshot, disk, 128, 64) == 0);
+	image.on_store_given(128, 64);
+	for (u32 i = 0; i < 4; i++)
+		SIM_EXPECT(stage.read(image, 128 + 8 * i, 32) == 0);
+	stop = true;
+	stage.join();
+	SIM_EXPECT(stage.read(image, 0, 256) == 0);
+	stage.destroy(snapshot);
+}
+
+} // namespace sim

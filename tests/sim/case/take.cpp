@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Cases: taking.
+#include <case/stage.hpp>
+#include <world/report.hpp>
+
+namespace sim
+{
+
+// Thawing writes to the device, after copy-on-write is on. If the store does not answer and the pages
+// are used up, only the watch can end that wait, and with it the take.
+void watch_runs_before_the_thaw(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	disk.has_fs = true;
+	world().params.free_diff_buffer_pool_size = 1;
+	world().params.cow_memory_limit_kib = 4;
+	world().params.cow_timeout_ms = 2000;
+	world().image_may_be_lost = true;
+	SnapshotModel &snapshot = stage.create({&disk});
+	stage.append(snapshot, store);
+	store.hung = true;
+	for (u32 i = 1; i <= 8; i++)
+		stage.spawn("writer", [&, i] {
+			for (u32 n = 0; n < 4; n++)
+				SIM_EXPECT(stage.write(disk, i * 8, 8) == 0);
+		});
+	stage.take(snapshot);
+	disk_resume(store);
+	stage.join();
+	stage.destroy(snapshot);
+}
+
+// An event comes once for each image, not for each device in the life of the snapshot.
+void loss_is_told_again_after_a_retake(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	world().image_may_be_lost = true;
+	disk.has_fs = true; // whose thaw writes, and needs a copy
+	SnapshotModel &snapshot = stage.create({&disk});
+	stage.append(snapshot, store);
+	disk.faults.read_permille = 1000;
+	world().failing_image_adds = 1;
+	SIM_EXPECT(stage.try_take(snapshot) == -12);
+	agent_ioctl::Event event;
+	const bool reads_it = world().random.one_in(2);
+	if (reads_it)
+		stage.next_event(snapshot, event);
+	disk.faults.read_permille = 0;
+	stage.take(snapshot);
+	SIM_EXPECT(stage.next_event(snapshot, event) == -2); // the old one is not of this image
+	disk.faults.read_permille = 1000;
+	SIM_EXPECT(stage.write(disk, 64, 8) == 0);
+	stage.expect_corrupted(snapshot, disk, 5);
+	SIM_EXPECT(stage.next_event(snapshot, event) == -2);
+	disk.faults.read_permille = 0;
+	stage.destroy(snapshot);
+}
+
+void take_is_refused(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	SnapshotModel &snapshot = stage.create({&disk});
+	SIM_EXPECT(stage.try_create({&disk}) == -114);
+	SIM_EXPECT(stage.try_take(snapshot) == -28);
+	std::vector<agent_ioctl::Image> images;
+	SIM_EXPECT(agent_ioctl::collect_images(snapshot.id, images) == -19);
+	std::vector<u8> map;
+	SIM_EXPECT(agent_ioctl::read_map(disk, map) == -1);
+	SIM_EXPECT(agent_ioctl::read_map(store, map) == -61);
+	SIM_EXPECT(stage.try_append(snapshot, store, 1, 6) == 0); // holds no unit
+	SIM_EXPECT(stage.try_take(snapshot) == -28);
+	SIM_EXPECT(stage.try_append(snapshot, store, 8, 1016) == 0);
+	stage.take(snapshot);
+	SIM_EXPECT(agent_ioctl::take(snapshot.id) == -114);
+	stage.destroy(snapshot);
+	SIM_EXPECT(agent_ioctl::destroy(snapshot.id) == -19);
+	SIM_EXPECT(agent_ioctl::collect_images(snapshot.id, images) == -3);
+	agent_ioctl::Event event;
+	SIM_EXPECT(agent_ioctl::wait_event(snapshot.id, 0, event) == -3);
+	SIM_EXPECT(stage.try_append(snapshot, store, 0, 8) == -3);
+	SnapshotModel &second = stage.create({&disk});
+	stage.append(second, store);
+	disk.removed = true;
+	SIM_EXPECT(stage.try_take(second) == -19);
+	stage.destroy(second);
+	SIM_EXPECT(stage.try_create({&disk}) == -6);
+	SIM_EXPECT(agent_ioctl::remove_tracker(disk) == 0);
+}
+
+// A take that cannot drain gives up and leaves everything as it was.
+void writes_that_do_not_end(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &other = stage.disk(256);
+	Device &store = stage.store(1024);
+	SnapshotModel &snapshot = stage.create({&disk, &other});
+	stage.append(snapshot, store);
+	disk.hung = true;
+	stage.spawn("writer", [&] { SIM_EXPECT(stage.write(disk, 8, 8) == 0); });
+	scheduler().sleep(1000);
+	stage.spawn("late-writer", [&] {
+		scheduler().sleep(1000);
+		SIM_EXPECT(stage.write(other, 8, 8) == 0); // waits at the gate
+	});
+	const u64 begin = scheduler().now();
+	SIM_EXPECT(stage.try_take(snapshot) == -16);
+	SIM_EXPECT(scheduler().now() - begin >= 5'000'000);
+	SIM_EXPECT(scheduler().now() - begin < 7'000'000);
+	SIM_EXPECT(stage.info(disk).snap_number == 0);
+	disk_resume(disk);
+	stage.join();
+	stage.take(snapshot);
+	SIM_EXPECT(stage.info(disk).snap_number == 1);
+	SIM_EXPECT(stage.map(disk)[1] == 1 && stage.map(other)[1] == 1);
+	stage.destroy(snapshot);
+}
+
+} // namespace sim
