@@ -88,6 +88,12 @@ void number_of_another_device(History &history)
 	fresh.minor = old.minor;
 	old.major = 0;
 	old.removed = true;
+	const blk_snap_block_range all{0, 256};
+	const u64 who = world().random.below(3);
+	if (who == 0)
+		SIM_EXPECT(agent_ioctl::remove_tracker(fresh) == -61);
+	if (who == 1)
+		SIM_EXPECT(agent_ioctl::mark_dirty(fresh, &all, 1) == -19);
 	SnapshotModel &snapshot = stage.taken(fresh, store);
 	SIM_EXPECT(!same_generation(before, stage.info(fresh)));
 	SIM_EXPECT(stage.info(fresh).device_capacity == 512 * 512);

@@ -91,7 +91,7 @@ void take_is_refused(History &history)
 	SIM_EXPECT(stage.try_take(second) == -19);
 	stage.destroy(second);
 	SIM_EXPECT(stage.try_create({&disk}) == -6);
-	SIM_EXPECT(agent_ioctl::remove_tracker(disk) == 0);
+	SIM_EXPECT(agent_ioctl::remove_tracker(disk) == -6);
 }
 
 // A take that cannot drain gives up and leaves everything as it was.
