@@ -108,37 +108,41 @@ def merge(runs: list) -> dict:
 class Jobs:
     """The runs in a results directory, by target, row and round."""
 
-    def __init__(self, directory: Path, rounds: int):
+    def __init__(self, directory: Path, variant: Variant):
         self._directory = directory
-        self._rounds = rounds
+        self._rounds = variant.rounds
+        self._steps = {row: (scenario, step) for scenario in variant.scenarios for step in scenario.steps
+                       for row in step.rows()}
 
-    def runs(self, target: str, scenario: plan.Scenario, step, row: str) -> list:
+    def runs(self, target: str, row: str) -> list:
         """One for each round."""
-        if isinstance(step, plan.Together):
-            name, job = step.name, row
-        else:
-            name, job = row, None
+        scenario, step = self._steps[row]
+        name, job = (step.name, row) if isinstance(step, plan.Together) else (row, None)
         return [merge([read_job(self._directory / target / str(number), f"{name}.{repeat}", job)
                        for repeat in range(1, scenario.repeats + 1)])
                 for number in range(1, self._rounds + 1)]
 
+    def raw_runs(self, row: str) -> list:
+        """What it is compared with."""
+        _, step = self._steps[row]
+        return self.runs(plan.RAW, step.raw_row() if isinstance(step, plan.Job) else row)
+
 
 def collect(directory: Path, variant: Variant) -> dict:
     """All rows of a run, by ID; those of peers are in the row of blksnap."""
-    jobs = Jobs(directory, variant.rounds)
+    jobs = Jobs(directory, variant)
     rows = {}
     for scenario in variant.scenarios:
-        for step in scenario.steps:
-            for name in step.rows():
-                rows[variant.row_id(name)] = _collect_row(jobs, variant, scenario, step, name)
+        for name in scenario.rows():
+            rows[variant.row_id(name)] = _collect_row(jobs, variant, scenario, name)
     return rows
 
 
-def _collect_row(jobs: Jobs, variant: Variant, scenario: plan.Scenario, step, name: str) -> dict:
-    raw = jobs.runs(plan.RAW, scenario, step, step.raw_row() if isinstance(step, plan.Job) else name)
+def _collect_row(jobs: Jobs, variant: Variant, scenario: plan.Scenario, name: str) -> dict:
+    raw = jobs.raw_runs(name)
 
     def row_of(target: str) -> dict:
-        return make_row(jobs.runs(target, scenario, step, name), raw, variant.instructions)
+        return make_row(jobs.runs(target, name), raw, variant.instructions)
 
     peers = [target for target in plan.PEERS if target in variant.targets and scenario.runs_on(target)]
     row = row_of(scenario.target)
