@@ -69,6 +69,9 @@ coverage:
 	$(MAKE) --no-print-directory SIM_OUT=build/coverage/sim SIM_EXTRA_FLAGS="-O0 --coverage" \
 		SIM_LINK_FLAGS=--coverage sim
 	build/coverage/unit/cov/unit --gtest_brief=1
+	build/coverage/sim/sim --cases --histories 20 --jobs 1
+	build/coverage/sim/sim --sweep allocations --histories 1 --jobs 1
+	build/coverage/sim/sim --sweep user-accesses --histories 3 --jobs 1
 	build/coverage/sim/sim --histories $(COVERAGE_HISTORIES) --first-seed 1 --jobs 1
 	gcovr --root . --object-directory build/coverage --filter src/core/ \
 		--exclude-throw-branches --exclude-unreachable-branches \

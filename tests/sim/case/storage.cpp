@@ -66,16 +66,20 @@ void storage_is_refused(History &history)
 		SIM_EXPECT(stage.try_append(snapshot, upper, 0, 64) == -22);
 		stage.destroy(snapshot);
 	}
-	// The other way round: the store came first. A tracker that is there is found at the take.
+	// The other way round: the store came first, tracked or not.
 	Device &other = stage.disk(256);
 	SnapshotModel &stores = stage.create({&other});
 	SIM_EXPECT(stage.try_append(stores, upper, 0, 64) == 0);
-	SnapshotModel &snapshot = stage.create({&disk});
-	stage.append(snapshot, store);
-	SIM_EXPECT(stage.try_take(snapshot) == -16);
-	stage.destroy(snapshot);
+	SIM_EXPECT(stage.try_create({&disk}) == -16);
 	SIM_EXPECT(agent_ioctl::remove_tracker(disk) == 0);
 	SIM_EXPECT(stage.try_create({&disk}) == -16);
+	// What a device stands on may be changed while it is a store. Then it is found at the take.
+	upper.visible_stack = false;
+	SnapshotModel &snapshot = stage.create({&disk});
+	stage.append(snapshot, store);
+	upper.visible_stack = true;
+	SIM_EXPECT(stage.try_take(snapshot) == -16);
+	stage.destroy(snapshot);
 	stage.destroy(stores);
 	SIM_EXPECT(stage.try_create({&disk}) == 0);
 }
