@@ -32,7 +32,7 @@ class Sizes:
     store: int = 704
     first_touch: int = 32
     random: int = 128
-    repeats: int = 4
+    repeats: int = 3
 
 
 QUICK = Sizes(repeats=2)

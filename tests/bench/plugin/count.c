@@ -30,7 +30,7 @@ static unsigned int dumps;
 
 static qemu_plugin_u64 counter_of(size_t slot)
 {
-	return (qemu_plugin_u64){ .score = counters, .offset = slot * sizeof(uint64_t) };
+	return (qemu_plugin_u64){.score = counters, .offset = slot * sizeof(uint64_t)};
 }
 
 static size_t slot_of(uint64_t address)
@@ -72,7 +72,9 @@ static void on_end(unsigned int cpu, void *data)
 		return;
 	}
 	for (size_t slot = 0; slot < kSlots; slot++) {
-		uint64_t count = slot == kUserSpace || addresses[slot] ? qemu_plugin_u64_sum(counter_of(slot)) : 0;
+		uint64_t count = slot == kUserSpace || addresses[slot]
+					 ? qemu_plugin_u64_sum(counter_of(slot))
+					 : 0;
 
 		if (count)
 			fprintf(file, "%" PRIx64 " %" PRIu64 "\n", addresses[slot], count);
@@ -82,7 +84,7 @@ static void on_end(unsigned int cpu, void *data)
 
 static void look_for_mark(struct qemu_plugin_insn *insn)
 {
-	static const uint8_t opcode[] = { MARK_BYTES };
+	static const uint8_t opcode[] = {MARK_BYTES};
 	uint8_t bytes[sizeof(opcode) + sizeof(uint32_t)];
 	uint32_t operand;
 
@@ -91,7 +93,8 @@ static void look_for_mark(struct qemu_plugin_insn *insn)
 		return;
 	memcpy(&operand, bytes + sizeof(opcode), sizeof(operand));
 	if (operand == MARK_BEGIN)
-		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_begin, QEMU_PLUGIN_CB_NO_REGS, NULL);
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_begin, QEMU_PLUGIN_CB_NO_REGS,
+						       NULL);
 	if (operand == MARK_END)
 		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_end, QEMU_PLUGIN_CB_NO_REGS, NULL);
 }

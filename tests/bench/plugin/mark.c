@@ -7,7 +7,8 @@
 
 #define TEXT(...) #__VA_ARGS__
 #define TEXT_OF(...) TEXT(__VA_ARGS__)
-#define EXECUTE(operand) __asm__ volatile(".byte " TEXT_OF(MARK_BYTES) "\n\t.long " TEXT_OF(operand) ::: "memory")
+#define EXECUTE(operand)                                                                           \
+	__asm__ volatile(".byte " TEXT_OF(MARK_BYTES) "\n\t.long " TEXT_OF(operand)::: "memory")
 
 int main(int argc, char **argv)
 {
