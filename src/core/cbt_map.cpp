@@ -2,6 +2,7 @@
 //
 // CBT map: marking without locks, and the switch without copying under the gate.
 #include <blksnap/core/cbt_map.hpp>
+#include <blksnap/base/mark.hpp>
 
 #include <blksnap/port/lock.h>
 
@@ -262,6 +263,7 @@ void CbtMap::commit_copy()
 
 void CbtMap::commit_renewal()
 {
+	COVERAGE_MARK("cbt_map: a new generation at a take");
 	next_readable_->set_label({next_id_, 1});
 	next_write_->set_label({next_id_, 1});
 	readable_.store(next_readable_.release(), Order::Release);
@@ -281,6 +283,7 @@ void CbtMap::finish_switch()
 void CbtMap::cancel_switch()
 {
 	ASSERT(switch_ != Switch::Idle);
+	COVERAGE_MARK("cbt_map: a switch is cancelled");
 	write_.load(Order::Relaxed)->mirror.store(nullptr, Order::Release);
 	if (switch_ == Switch::Copying)
 		shim_rcu_synchronize();
@@ -300,8 +303,10 @@ void CbtMap::release_readable()
 
 void CbtMap::start_generation()
 {
-	if (switch_ != Switch::Idle || !renew().ok())
-		damaged_.store(true, Order::Release);
+	if (switch_ == Switch::Idle && renew().ok())
+		return;
+	COVERAGE_MARK("cbt_map: no memory for a new generation");
+	damaged_.store(true, Order::Release);
 }
 
 void CbtMap::resize(u64 capacity_sectors)

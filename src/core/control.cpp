@@ -3,6 +3,7 @@
 // Control: life and look-up of snapshots. Trackers and disks are in control_trackers.cpp, storage
 // in control_storage.cpp.
 #include <blksnap/core/control.hpp>
+#include <blksnap/base/mark.hpp>
 
 namespace blksnap
 {
@@ -134,8 +135,10 @@ Result<void> Control::take_snapshot(const Uuid &id)
 	{
 		Mutex::Guard guard(take_lock_);
 		result = take(*snapshot);
-		if (!result.ok())
+		if (!result.ok()) {
+			COVERAGE_MARK("control: a take is undone");
 			snapshot->dismantle();
+		}
 	}
 	{
 		Mutex::Guard guard(lock_);
@@ -210,6 +213,7 @@ Result<void> Control::destroy_snapshot(const Uuid &id)
 			}
 		}
 		// A take is under way and has its limits; it ends one way or the other.
+		COVERAGE_MARK("control: a destroy waits for a take");
 		changed_.wait([&] { return !snapshot->taking(); }, 0, false);
 	}
 	end_snapshot(std::move(snapshot));

@@ -2,6 +2,7 @@
 //
 // Control: what may be given as diff storage, and what that means for images.
 #include <blksnap/core/control.hpp>
+#include <blksnap/base/mark.hpp>
 
 namespace blksnap
 {
@@ -118,6 +119,7 @@ Result<void> Control::check_covered(const shim_bdev_info &store,
 					    .empty())
 					continue;
 				if (snapshot->state() == Snapshot::State::Ending) {
+					COVERAGE_MARK("storage: on what an ending snapshot covers");
 					end_area(*member.tracker);
 					break;
 				}
@@ -163,10 +165,13 @@ void Control::exclude_covered(const shim_bdev_info &store,
 					store.start_sector + range.sector, range.sectors);
 				if (part.empty() || parts.push_back(part).ok())
 					continue;
+				COVERAGE_MARK("storage: no memory to exclude a range");
 				member.area->fail(Errno::NoMem);
 				break;
 			}
 			// The storage is appended all the same: an image that cannot be told is lost.
+			if (!parts.empty())
+				COVERAGE_MARK("storage: on a taken snapshot, by parameter");
 			const auto result = member.area->exclude(parts);
 			if (!result.ok())
 				member.area->fail(result.error());

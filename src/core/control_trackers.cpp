@@ -2,6 +2,7 @@
 //
 // Control: trackers and the disks they are on.
 #include <blksnap/core/control.hpp>
+#include <blksnap/base/mark.hpp>
 
 namespace blksnap
 {
@@ -51,6 +52,7 @@ Result<void> Control::hold(Snapshot &snapshot, DeviceNumber number, Vector<Track
 	TRY(check_stores(device.bdev, device.info.name));
 	if (tracker && !tracker->refresh().ok()) {
 		// The number belongs to another device now.
+		COVERAGE_MARK("control: a tracker of a device that was replaced");
 		detach(*tracker);
 		tracker = nullptr;
 	}
@@ -110,6 +112,7 @@ Result<Disk *> Control::hooked_disk(OpenDevice &device)
 		TRY(port_result(shim_hook_install()));
 	const int result = shim_hook_add_disk(device.bdev, disk);
 	if (result) {
+		COVERAGE_MARK("control: a disk cannot be hooked");
 		if (hooked_disks_ == 0)
 			shim_hook_remove();
 		return from_port(result);
@@ -152,7 +155,12 @@ void Control::unhook(Disk &disk)
 void Control::reclaim_disks()
 {
 	for (u32 i = 0; i < disks_.size();) {
-		if (disks_[i]->hooked || !disks_[i]->reclaimable()) {
+		if (disks_[i]->hooked) {
+			i++;
+			continue;
+		}
+		if (!disks_[i]->reclaimable()) {
+			COVERAGE_MARK("control: a disk waits for its last writes");
 			i++;
 			continue;
 		}
@@ -206,6 +214,7 @@ void Control::check_held(Tracker &tracker)
 	if (now.start_sector == held.start_sector && now.sectors >= held.sectors &&
 	    now.diskseq == held.diskseq)
 		return;
+	COVERAGE_MARK("control: the sweep finds a device that changed");
 	// A destroy takes the area away outside of our mutex, a grace period after it is unpublished.
 	shim_rcu_read_lock();
 	if (DiffArea *area = tracker.area())

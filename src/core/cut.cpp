@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <blksnap/core/cut.hpp>
+#include <blksnap/base/mark.hpp>
 
 namespace blksnap
 {
@@ -70,6 +71,7 @@ Result<void> Cut::freeze(shim_freezer *freezer)
 		const int result = shim_freezer_freeze(freezer, bdevs.begin(), bdevs.size(),
 						       params_.freeze_timeout_ms);
 		if (result) {
+			COVERAGE_MARK("cut: a file system does not freeze");
 			shim_log(
 				SHIM_LOG_ERROR,
 				"take: file systems did not freeze within %u ms; nothing was taken",
@@ -91,6 +93,7 @@ Result<void> Cut::close_gates()
 		for (u32 i = first; i < end; i++) {
 			if (disks_[i]->wait_idle(drain_ms_left()).ok())
 				continue;
+			COVERAGE_MARK("cut: writes in flight do not end");
 			shim_log(SHIM_LOG_ERROR,
 				 "%s: writes in flight did not end within %u ms; nothing was taken",
 				 disks_[i]->name(), params_.drain_timeout_ms);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <blksnap/core/diff_area.hpp>
+#include <blksnap/base/mark.hpp>
 #include <blksnap/core/diff_storage.hpp>
 #include <blksnap/core/disk.hpp>
 #include <blksnap/core/image.hpp>
@@ -180,6 +181,7 @@ DiffArea::Scan DiffArea::walk(State &state, u64 block, u64 end, CopyUse use)
 			}
 			copy = start_copy(state, block, state.copies.gap(block, run.blocks), use);
 			if (!copy) {
+				COVERAGE_MARK("diff_area: no pages for a copy");
 				scan.starved = true;
 				break;
 			}
@@ -296,6 +298,7 @@ void DiffArea::on_copy_read(Copy &head, int error)
 		for (Copy *copy = &head, *next; copy; copy = next) {
 			next = copy->next_in_read;
 			if (state.closed) {
+				COVERAGE_MARK("diff_area: an image is lost while a copy is read");
 				retire(state, *copy);
 				continue;
 			}
@@ -423,6 +426,8 @@ bool DiffArea::is_still_at_origin(SectorRange range)
 		const auto hole = state.excluded.lookup(range.first, range.count);
 
 		// A store was put there meanwhile.
+		if (hole.excluded)
+			COVERAGE_MARK("diff_area: a store was put where an image read was");
 		if (hole.excluded || hole.sectors < range.count)
 			return false;
 		for (u64 block = first_block(range); block < end;) {
@@ -555,6 +560,7 @@ void DiffArea::tick(u32 elapsed_ms)
 	stalled_ms_ += elapsed_ms;
 	if (stalled_ms_ < limits_.timeout_ms)
 		return;
+	COVERAGE_MARK("diff_area: nothing moved for too long");
 	shim_log(SHIM_LOG_DEBUG, "%s: writes wait for copies, and nothing moved for %u ms",
 		 tracker_.info().name, stalled_ms_);
 	fail(Errno::TimedOut);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <blksnap/core/diff_storage.hpp>
+#include <blksnap/base/mark.hpp>
 #include <blksnap/core/diff_area.hpp>
 
 namespace blksnap
@@ -168,10 +169,15 @@ DiffStorage::Fill DiffStorage::fill_batch(State &state, StoreBatch &batch, CopyQ
 			copy->assigned = copy->blocks;
 			if (copy->stores_left == 0)
 				dropped.push_back(*copy);
+			else
+				COVERAGE_MARK(
+					"diff_storage: an image is lost while a half is written");
 			continue;
 		}
 		if (room == 0)
 			return batch.pages ? Fill::Batch : Fill::NoSpace;
+		if (copy->assigned)
+			COVERAGE_MARK("diff_storage: a copy is stored in two places");
 		const u32 blocks = min(room, copy->blocks - copy->assigned);
 		add_part(state, batch, *copy, blocks);
 		room -= blocks;
@@ -199,6 +205,7 @@ void DiffStorage::fail_without_space()
 		Copy *copy = state.queue.front();
 		return copy ? &copy->area : nullptr;
 	});
+	COVERAGE_MARK("diff_storage: no space");
 	if (area)
 		area->fail(Errno::NoSpc);
 }
@@ -225,8 +232,10 @@ void DiffStorage::commit_parts(StoreBatch &batch)
 		const auto &part = batch.parts[i];
 		const auto result =
 			part.copy->area.commit(*part.copy, part.from, part.blocks, part.unit);
-		if (!result.ok())
-			part.copy->area.fail(result.error());
+		if (result.ok())
+			continue;
+		COVERAGE_MARK("diff_storage: no memory to remember a place");
+		part.copy->area.fail(result.error());
 	}
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <blksnap/core/disk.hpp>
+#include <blksnap/base/mark.hpp>
 #include <blksnap/core/diff_area.hpp>
 
 namespace blksnap
@@ -52,6 +53,7 @@ blksnap_verdict Disk::submit(bio *bio)
 	if (static_cast<i32>(parked) <= static_cast<i32>(parked_limit_) ||
 	    resubmitting_.load(Order::Relaxed))
 		return BLKSNAP_TAKEN;
+	COVERAGE_MARK("disk: too many bios are parked");
 	pins_.fetch_add(1, Order::Relaxed);
 	return BLKSNAP_TAKEN_CROWDED;
 }
@@ -129,6 +131,7 @@ InFlight::Slot *Disk::enter_gate(bio *bio)
 		idle_.wake_all();
 		if (park_at_gate(bio))
 			return nullptr;
+		COVERAGE_MARK("disk: the gate opens between the look and the lock");
 	}
 }
 
@@ -192,6 +195,7 @@ WriteRecord *Disk::take_record(bio *bio)
 		reserve_low_.store(true, Order::Relaxed);
 		WriteRecord *record = gate.reserve.take();
 		if (!record) {
+			COVERAGE_MARK("disk: a bio waits for a record");
 			shim_bio_prepare_park(bio);
 			gate.without_record.push_back(bio);
 		}
@@ -274,8 +278,10 @@ void Disk::release_one(bio *bio)
 	const Outcome outcome = decide(bio);
 	shim_rcu_read_unlock();
 
-	if (outcome == Outcome::Parked)
+	if (outcome == Outcome::Parked) {
+		COVERAGE_MARK("disk: a released bio is parked again");
 		return;
+	}
 	// Without record nothing else tells that this worker is still to submit it: the disk must
 	// not be taken away (and this worker be waited for) meanwhile.
 	pins_.fetch_add(1, Order::Relaxed);
@@ -289,6 +295,8 @@ void Disk::release_one(bio *bio)
 	// decided anew, and must not make this worker wait for itself. Not for others: they would
 	// park without limit while this worker sleeps for a request of a busy device.
 	const bool unknown = !is_admitted(bio);
+	if (unknown)
+		COVERAGE_MARK("disk: a released bio meets no tracker any more");
 	resubmitting_.store(unknown, Order::Relaxed);
 	shim_bio_submit(bio);
 	resubmitting_.store(false, Order::Relaxed);

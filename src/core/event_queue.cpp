@@ -2,6 +2,7 @@
 //
 // Event queue: posting without memory, waiting without holding anybody up.
 #include <blksnap/core/event_queue.hpp>
+#include <blksnap/base/mark.hpp>
 
 #include <blksnap/port/control.h>
 
@@ -91,6 +92,7 @@ void EventQueue::put_back(const Event &event)
 		Slot *slot = low_free_space
 				     ? &queue.low_free_space
 				     : slot_of(queue, event.device_major, event.device_minor);
+		COVERAGE_MARK("event_queue: an event comes back");
 		if (slot->state == State::Pending) {
 			slot->event.requested_sectors =
 				max(slot->event.requested_sectors, event.requested_sectors);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <blksnap/core/image.hpp>
+#include <blksnap/base/mark.hpp>
 #include <blksnap/core/diff_storage.hpp>
 
 namespace blksnap
@@ -10,8 +11,7 @@ Result<Own<Image>> Image::create(DiffArea &area, DiffStorage &storage, u64 secto
 	auto image = TRY(try_new<Image>(Gfp::Kernel, area, storage));
 
 	TRY(port_result(shim_image_disk_create(image.get(), area.origin(), sectors,
-					       area.snapshot().text().characters,
-					       &image->disk_)));
+					       area.snapshot().text().characters, &image->disk_)));
 	shim_image_disk_number(image->disk_, &image->major_, &image->minor_);
 	image->work_ = shim_work_create(SHIM_WORK_IMAGE, image.get(), area.tracker().info().name);
 	if (!image->work_)
@@ -197,8 +197,10 @@ void Image::move(ImageRequest &request, SectorRange range, u32 offset_sectors,
 	// shows zeroes: it goes nowhere. To the origin it must not go, whatever happened.
 	ASSERT(!request.is_write || source.kind == DiffArea::Source::Kind::Store ||
 	       source.kind == DiffArea::Source::Kind::Zero);
-	if (request.is_write && source.kind == DiffArea::Source::Kind::Zero)
+	if (request.is_write && source.kind == DiffArea::Source::Kind::Zero) {
+		COVERAGE_MARK("image: a store was put where a write goes");
 		return;
+	}
 	if (!fill(request.request, offset_sectors, source))
 		send(request, {range.first, source.sectors}, offset_sectors, source);
 }
@@ -248,6 +250,7 @@ void Image::send(ImageRequest &request, SectorRange part, u32 offset_sectors,
 			try_new<ImagePiece>(Gfp::NoIo, request, SectorRange{part.first, sectors},
 					    offset_sectors, from_origin);
 		if (!piece.ok()) {
+			COVERAGE_MARK("image: no memory for a piece");
 			request.error.store(to_int(piece.error()), Order::Relaxed);
 			return;
 		}
@@ -273,6 +276,7 @@ void Image::on_piece_done(ImagePiece &piece, int error)
 	// goes on although its blocks are still untouched.
 	if (!error && piece.from_origin && !area_.failed() &&
 	    !area_.is_still_at_origin(piece.range)) {
+		COVERAGE_MARK("image: a read is overtaken by a copy");
 		queue_.with([&](Queue &queue) { queue.again.push_back(piece); });
 		shim_work_queue(work_);
 		return;
@@ -286,8 +290,10 @@ void Image::put(ImageRequest &request)
 	if (request.pieces.fetch_sub(1, Order::AcqRel) != 1)
 		return;
 	int error = request.error.load(Order::Relaxed);
-	if (area_.failed())
+	if (area_.failed()) {
+		COVERAGE_MARK("image: it is lost while a request is served");
 		error = to_int(Errno::Io);
+	}
 	bio *bio = request.request;
 	destroy(&request);
 	end(bio, error);

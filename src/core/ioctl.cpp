@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <blksnap/core/ioctl.hpp>
+#include <blksnap/base/mark.hpp>
 #include <blksnap/core/version.hpp>
 
 #define BLKSNAP_FREESTANDING
@@ -266,6 +267,7 @@ template <class Argument> Result<u32> Ioctl::snapshot_create()
 	if (told.ok())
 		return u32{0};
 	// The program cannot learn its name: nobody could end it.
+	COVERAGE_MARK("ioctl: a snapshot whose name could not be told");
 	(void)control_.destroy_snapshot(id).ok();
 	return told.error();
 }

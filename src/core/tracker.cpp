@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <blksnap/core/tracker.hpp>
+#include <blksnap/base/mark.hpp>
 #include <blksnap/port/control.h>
 
 namespace blksnap
@@ -51,6 +52,7 @@ Result<void> Tracker::refresh()
 
 	if (!resized && !exchanged)
 		return {};
+	COVERAGE_MARK("tracker: the device changed between snapshots");
 	shim_log(SHIM_LOG_INFO, "%s: %s; a new generation of its change map begins", info_.name,
 		 resized ? "its size or place changed" : "its medium was exchanged");
 	if (resized)

@@ -24,7 +24,8 @@ struct Options {
 	bool single = false;
 	bool verbose = false;
 	bool plain = false;
-	bool cases = false;
+	bool cases = false; // and nothing else
+	u64 with_cases = 0; // so many of each, too
 	bool require_marks = false;
 	Sweep sweep = Sweep::None; // each seed with N = 1, 2, ... until no fault is met
 	Variant variant;	   // of a single history

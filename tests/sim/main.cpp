@@ -71,6 +71,8 @@ bool parse_value(const char *name, const char *text, Options &options)
 		options.histories = value;
 	} else if (!std::strcmp(name, "--first-seed")) {
 		options.first = value;
+	} else if (!std::strcmp(name, "--with-cases")) {
+		options.with_cases = value;
 	} else if (!std::strcmp(name, "--jobs")) {
 		options.jobs = static_cast<u32>(value ? value : 1);
 	} else if (!std::strcmp(name, "--failures")) {
@@ -128,12 +130,12 @@ std::vector<Item> list_items(const Options &options)
 	std::vector<Item> items;
 	if (options.seeds)
 		return read_seeds(options.seeds);
-	for (u64 i = 0; i < options.histories; i++) {
-		if (!options.cases)
-			items.push_back({options.first + i, options.variant.test});
-		for (const Case &test : options.cases ? all_cases() : std::span<const Case>())
+	for (u64 i = 0; !options.cases && i < options.histories; i++)
+		items.push_back({options.first + i, options.variant.test});
+	const u64 of_each = options.cases ? options.histories : options.with_cases;
+	for (u64 i = 0; i < of_each; i++)
+		for (const Case &test : all_cases())
 			items.push_back({options.first + i, &test});
-	}
 	return items;
 }
 

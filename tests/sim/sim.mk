@@ -4,8 +4,8 @@
 # `make -f tests/sim/sim.mk check-sim`, and included by the top Makefile.
 #
 #   sim         build/sim/sim
-#   check-sim   its self-test, every seed that ever found a bug, fixed scripts, single faults one by one,
-#               then HISTORIES histories from SEED
+#   check-sim   its self-test, every seed that ever found a bug, single faults one by one, then fixed
+#               scripts and HISTORIES histories from SEED, which together reach every rare branch
 #   sim-asan    the same with AddressSanitizer and UBSan, fewer histories
 
 SIM_CXX ?= g++
@@ -68,12 +68,13 @@ check-sim-selftest: $(SIM_OUT)/selftest
 
 check-sim: $(SIM_OUT)/sim check-sim-selftest
 	$(SIM_OUT)/sim --seeds tests/sim/seeds --jobs $(SIM_JOBS)
-	$(SIM_OUT)/sim --cases --histories $(SIM_CASE_HISTORIES) --jobs $(SIM_JOBS)
 	$(SIM_OUT)/sim --sweep allocations --histories $(SIM_SWEPT_SEEDS) --first-seed $(SEED) \
 		--jobs $(SIM_JOBS)
 	$(SIM_OUT)/sim --sweep user-accesses --histories $(SIM_SWEPT_SEEDS) --first-seed $(SEED) \
 		--jobs $(SIM_JOBS)
-	$(SIM_OUT)/sim --histories $(HISTORIES) --first-seed $(SEED) --jobs $(SIM_JOBS)
+	$(SIM_OUT)/sim --histories $(HISTORIES) --with-cases $(SIM_CASE_HISTORIES) \
+		--first-seed $(SEED) --jobs $(SIM_JOBS) \
+		$(if $(shell test $(HISTORIES) -ge 10000 && echo many),--require-marks)
 
 sim-asan: $(SIM_OUT)/sim-asan
 	ASAN_OPTIONS=detect_leaks=0 $(SIM_OUT)/sim-asan --histories $(SIM_ASAN_HISTORIES) \

@@ -11,6 +11,7 @@ void medium_is_exchanged(History &history);
 void sweep_meets_destroy(History &history);
 void number_of_another_device(History &history);
 void disk_is_met_again(History &history);
+void no_memory_for_a_generation(History &history);
 
 // image.cpp
 void stored_copy_takes_no_readers(History &history);
@@ -19,6 +20,8 @@ void stored_copy_takes_no_readers(History &history);
 void append_while_another_ends(History &history);
 void storage_is_refused(History &history);
 void storage_on_a_taken_snapshot(History &history);
+void no_memory_to_exclude(History &history);
+void no_memory_to_store(History &history);
 
 // take.cpp
 void watch_runs_before_the_thaw(History &history);
@@ -38,10 +41,13 @@ constexpr Case kCases[] = {
 	{"sweep-meets-destroy", sweep_meets_destroy},
 	{"number-of-another-device", number_of_another_device},
 	{"disk-is-met-again", disk_is_met_again},
+	{"no-memory-for-a-generation", no_memory_for_a_generation},
 	{"stored-copy-takes-no-readers", stored_copy_takes_no_readers},
 	{"append-while-another-ends", append_while_another_ends},
 	{"storage-is-refused", storage_is_refused},
 	{"storage-on-a-taken-snapshot", storage_on_a_taken_snapshot},
+	{"no-memory-to-exclude", no_memory_to_exclude},
+	{"no-memory-to-store", no_memory_to_store},
 	{"watch-runs-before-the-thaw", watch_runs_before_the_thaw},
 	{"loss-is-told-again-after-a-retake", loss_is_told_again_after_a_retake},
 	{"take-is-refused", take_is_refused},

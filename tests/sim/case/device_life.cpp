@@ -130,4 +130,32 @@ void disk_is_met_again(History &history)
 	stage.destroy(snapshot);
 }
 
+// Without memory for a new map the doubt stays until there is some.
+void no_memory_for_a_generation(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(128);
+	Device &store = stage.store(256);
+	stage.destroy(stage.taken(disk, store));
+	u32 failed = 0;
+	for (u64 nth = 1; nth < 30; nth++) {
+		const auto before = stage.info(disk);
+		if (nth % 2)
+			exchange(history, disk);
+		else
+			resize(history, disk, disk.sectors + 8);
+		world().memory.fail_nth(nth);
+		const long result = stage.try_create({&disk});
+		world().memory.fail_nth(0);
+		SIM_EXPECT(result == 0 || result == -12);
+		failed += result != 0;
+		SnapshotModel &snapshot = stage.taken(disk, store);
+		const auto after = stage.info(disk);
+		SIM_EXPECT(!same_generation(before, after) && after.snap_number == 1);
+		SIM_EXPECT(after.device_capacity == disk.sectors * 512);
+		stage.destroy(snapshot);
+	}
+	SIM_EXPECT(failed > 10 && failed < 29);
+}
+
 } // namespace sim

@@ -97,13 +97,20 @@ void storage_on_a_taken_snapshot(History &history)
 	SIM_EXPECT(stage.read(image, 0, 256) == 0);
 	world().image_may_be_lost = true; // as refused writes look
 	bool stop = false;
-	stage.spawn("image-writer", [&] {
-		for (u32 i = 0; !stop; i++) {
-			ForeignIo io(image.image, Op::Write, 120 + i % 64, 8, &image);
-			io.submit();
-			io.wait();
-		}
-	});
+	scheduler().steal_often();
+	for (u32 n = 0; n < 2; n++) {
+		stage.spawn("image-writer", [&, n] {
+			for (u32 i = n; !stop; i++) {
+				ForeignIo io(image.image, Op::Write, 120 + i % 64, 8, &image);
+				io.submit();
+				io.wait();
+			}
+		});
+		stage.spawn("image-reader", [&, n] {
+			while (!stop)
+				stage.read(image, 176 + n, 16);
+		});
+	}
 	scheduler().sleep(world().random.below(3000));
 	world().store_ranges.push_back({&disk, 128, 64, &snapshot, true});
 	image.on_store_offered(128, 64);
@@ -115,6 +122,63 @@ void storage_on_a_taken_snapshot(History &history)
 	stage.join();
 	SIM_EXPECT(stage.read(image, 0, 256) == 0);
 	stage.destroy(snapshot);
+}
+
+// Storage was accepted, and what lies there cannot be told to the image: it is lost. Or nothing was
+// accepted, and nothing has changed.
+void no_memory_to_exclude(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	world().params.storage_on_origin_after_take = 1;
+	world().image_may_be_lost = true;
+	world().store_ranges.push_back({&disk, 128, 64, nullptr, true});
+	u32 lost = 0;
+	for (u64 nth = 1; nth < 16; nth++) {
+		SnapshotModel &snapshot = stage.taken(disk, store);
+		ImageModel &image = *snapshot.images[0];
+		world().memory.fail_nth(nth);
+		const long result = stage.try_append(snapshot, disk, 128, 64);
+		world().memory.fail_nth(0);
+		SIM_EXPECT(result == 0 || result == -12);
+		if (!result)
+			image.on_store_given(128, 64);
+		const int status = stage.read(image, 0, 256);
+		SIM_EXPECT(status == 0 || (status == 5 && result == 0));
+		if (status) {
+			stage.expect_corrupted(snapshot, disk, 12);
+			lost++;
+		}
+		stage.destroy(snapshot);
+	}
+	SIM_EXPECT(lost == 2);
+}
+
+// A copy was made, and where it is stored cannot be remembered: the image is lost, the write is not.
+void no_memory_to_store(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	world().image_may_be_lost = true;
+	u32 lost = 0;
+	for (u64 nth = 1; nth < 8; nth++) {
+		SnapshotModel &snapshot = stage.taken(disk, store);
+		ImageModel &image = *snapshot.images[0];
+		world().memory.fail_nth(nth);
+		SIM_EXPECT(stage.write(disk, 64, 32) == 0);
+		scheduler().sleep(100'000);
+		world().memory.fail_nth(0);
+		const int status = stage.read(image, 0, 256);
+		SIM_EXPECT(status == 0 || status == 5);
+		if (status) {
+			stage.expect_corrupted(snapshot, disk, 12);
+			lost++;
+		}
+		stage.destroy(snapshot);
+	}
+	SIM_EXPECT(lost > 0);
 }
 
 } // namespace sim

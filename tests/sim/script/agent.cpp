@@ -196,6 +196,7 @@ void Agent::destroy(SnapshotModel &snapshot)
 {
 	if (snapshot.end_begin == kNever)
 		snapshot.end_begin = world().writes.tick();
+	release_store(snapshot);
 	long result;
 	do
 		result = agent_ioctl::destroy(snapshot.id);
@@ -205,7 +206,6 @@ void Agent::destroy(SnapshotModel &snapshot)
 	for (auto &image : snapshot.images)
 		if (!result && image->image.major)
 			fail("ioctl", "%s is still there after destroy", image->image.name.c_str());
-	release_store(plan_, snapshot);
 }
 
 void Agent::cycle(bool last)

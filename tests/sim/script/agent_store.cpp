@@ -103,8 +103,6 @@ void append_store(Plan &plan, SnapshotModel &snapshot, StoreTime time)
 		const u64 sectors = plan.tiny_store ? part.sectors / 2
 				    : dedicated	    ? share
 						    : part.sectors / 4;
-		if (!dedicated && plan.agents > 1)
-			continue; // another snapshot may be taken meanwhile
 		if (time == StoreTime::Late && dedicated && random.one_in(2))
 			continue;
 		give(plan, snapshot, part, time == StoreTime::Late ? sectors / 2 : sectors, time);
@@ -174,7 +172,7 @@ void append_nonsense(Plan &plan, SnapshotModel &snapshot)
 	}
 }
 
-void release_store(Plan &, SnapshotModel &snapshot)
+void release_store(const SnapshotModel &snapshot)
 {
 	for (StoreRange &range : world().store_ranges)
 		if (range.owner == &snapshot)

@@ -15,6 +15,7 @@ void append_store(Plan &plan, SnapshotModel &snapshot, StoreTime time);
 // After the destroy: the ranges hold what they hold, and nobody writes them any more.
 // Ranges that must be refused, whatever the state of the snapshot.
 void append_nonsense(Plan &plan, SnapshotModel &snapshot);
-void release_store(Plan &plan, SnapshotModel &snapshot);
+// Before the destroy: images that are taken from now on may show what is left there.
+void release_store(const SnapshotModel &snapshot);
 
 } // namespace sim

@@ -206,8 +206,16 @@ void draw_swarm(Plan &plan, World &w)
 	plan.inquiries = random.one_in(4);
 	plan.retakes = random.one_in(2);
 	w.params.storage_on_origin_after_take = random.one_in(3);
+	if (random.one_in(3))
+		w.memory.faults.any_permille *= 3;
 	if (random.one_in(150))
 		plan.ageing = static_cast<u32>(random.between(250, 255));
+	if (random.one_in(60)) { // more writes in flight than there are records in reserve
+		plan.depth = 32;
+		plan.writers = 4;
+		plan.writer_ops = 60;
+		w.memory.faults.nowait_permille = 1000;
+	}
 	if (random.one_in(20))
 		w.efault_at = 1 + random.below(100);
 	plan.efaults |= w.efault_at != 0;

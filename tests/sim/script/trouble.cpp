@@ -31,6 +31,7 @@ void destroy_some(History &history)
 		return;
 	if (snapshot->end_begin == kNever)
 		snapshot->end_begin = world().writes.tick();
+	release_store(*snapshot);
 	agent_ioctl::destroy(snapshot->id);
 }
 

@@ -29,6 +29,8 @@ public:
 	void *alloc(std::size_t bytes, bool zero);
 	void free(void *memory);
 	bool refuses(Random &random, bool nowait);
+	// For a case: the Nth allocation from now on fails, no other does; 0: none.
+	void fail_nth(u64 nth) { faults.fail_at = nth ? calls_ + nth : 0; }
 	// True if a fault has been injected in this history.
 	bool has_failed() const { return failed_; }
 	u64 live() const { return live_; }
