@@ -9,6 +9,9 @@
 #   make tools                                       build/bin/blksnap
 #   make check-unit | check-sim | check-tools | check-install   the rings on this machine
 #   make check-vm [KERNELS="6.1"] [VM_SUITES=...]    the ring in virtual machines
+#   make docs                                        build/docs/index.html
+#   make lint                                        static checks of sources, scripts and documents
+#   make deb                                         Debian packages in build/deb
 #   make coverage                                    what unit tests and histories execute of src/core
 #   make bench | bench-quick [ROWS="..."]            what a snapshot costs; bench-compare BASE=<json>
 #   make vm-shell                                    a guest to work in by hand
@@ -78,6 +81,32 @@ coverage:
 		--exclude-lines-by-pattern '\s*ASSERT\(.*' \
 		--print-summary --txt build/coverage/report.txt --html-details build/coverage/report.html
 	@cat build/coverage/report.txt
+
+# --- documentation -----------------------------------------------------------------------------
+
+.PHONY: docs lint
+docs:
+	tests/setup.sh docs
+	sphinx-build -W --keep-going -q -b html Documentation build/docs
+	@echo "docs: build/docs/index.html"
+
+# --- static checks -----------------------------------------------------------------------------
+
+lint: docs
+	tests/setup.sh lint
+	tests/lint/run
+
+# --- packages ----------------------------------------------------------------------------------
+
+# From a copy of what git knows, so that nothing else gets in: build/deb/*.deb. The tests are not
+# run once more; a build of the source package by itself runs them.
+.PHONY: deb
+deb:
+	tests/setup.sh deb
+	rm -rf build/deb && mkdir -p build/deb/source
+	git ls-files -z | rsync -a --from0 --files-from=- . build/deb/source/
+	cd build/deb/source && DEB_BUILD_OPTIONS="parallel=$$(nproc) nocheck" dpkg-buildpackage --unsigned-source --unsigned-changes --build=binary
+	cd build/deb && lintian --fail-on error --info --tag-display-limit 0 ./*.changes
 
 clean: clean-tools clean-helpers clean-kselftest
 	rm -rf build/module build/unit build/sim build/check

@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Install the Debian packages that building and testing need: setup.sh [build|lint|vm|coverage|all]
+# Install the Debian packages that building and testing need: setup.sh [build|docs|lint|vm|coverage|deb|all]
 #
 #   build  compile the module, the tools and the tests
+#   docs   build the documentation
 #   lint   compilers and checkers of the static checks
+#   deb    build and check the Debian packages
 #   coverage  measure what tests execute
 #   vm     make and run the virtual machines of tests/vm
 #
@@ -17,7 +19,9 @@ root=$(realpath "$(dirname "$0")/..")
 
 build_packages=(gcc g++ g++-multilib make binutils git rsync python3 pkg-config bc kmod libelf-dev linux-headers-amd64
 	libcli11-dev nlohmann-json3-dev libblkid-dev libgtest-dev libboost-context-dev cmake)
-lint_packages=(clang clang-format clang-tidy cppcheck shellcheck)
+docs_packages=(python3-sphinx)
+lint_packages=(clang clang-format clang-tidy codespell shellcheck sparse)
+deb_packages=(debhelper dh-dkms dpkg-dev fakeroot lintian)
 vm_packages=(mmdebstrap cpio xz-utils e2fsprogs xfsprogs python3 kmod debian-archive-keyring)
 
 # The emulator of Debian 12 runs stale code after the kernel has patched its text while several virtual
@@ -94,6 +98,12 @@ build)
 lint)
 	install_missing "${lint_packages[@]}"
 	;;
+docs)
+	install_missing "${docs_packages[@]}"
+	;;
+deb)
+	install_missing "${build_packages[@]}" "${deb_packages[@]}"
+	;;
 vm)
 	install_missing "${vm_packages[@]}"
 	install_qemu
@@ -103,7 +113,7 @@ all)
 	install_qemu
 	;;
 *)
-	echo "usage: $0 [build|lint|vm|coverage|all]" >&2
+	echo "usage: $0 [build|docs|lint|vm|coverage|deb|all]" >&2
 	exit 2
 	;;
 esac

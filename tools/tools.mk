@@ -13,6 +13,7 @@ TOOLS_OBJ := $(TOOLS_BUILD)/tools
 TOOLS_CXX ?= g++
 TOOLS_CC ?= gcc
 TOOLS_CXXFLAGS ?= -O2 -g
+TOOLS_LDFLAGS ?=
 TOOLS_VERSION := 1.0.0
 TOOLS_SONAME := libblksnap.so.1
 
@@ -55,7 +56,7 @@ $(tools_static): $(tools_lib_objects)
 
 $(TOOLS_BUILD)/lib/$(TOOLS_SONAME): $(tools_lib_objects)
 	@mkdir -p $(@D)
-	$(TOOLS_CXX) $(TOOLS_CXXFLAGS) -shared -Wl,-soname,$(TOOLS_SONAME) -Wl,-z,defs -pthread \
+	$(TOOLS_CXX) $(TOOLS_CXXFLAGS) $(TOOLS_LDFLAGS) -shared -Wl,-soname,$(TOOLS_SONAME) -Wl,-z,defs -pthread \
 		$^ -lblkid -o $@
 
 $(tools_shared): $(TOOLS_BUILD)/lib/$(TOOLS_SONAME)
@@ -64,7 +65,7 @@ $(tools_shared): $(TOOLS_BUILD)/lib/$(TOOLS_SONAME)
 # Linked with the static library: the command is one file that can be carried elsewhere.
 $(tools_command): $(tools_command_objects) $(tools_static)
 	@mkdir -p $(@D)
-	$(TOOLS_CXX) $(TOOLS_CXXFLAGS) -pthread $^ -lblkid -o $@
+	$(TOOLS_CXX) $(TOOLS_CXXFLAGS) $(TOOLS_LDFLAGS) -pthread $^ -lblkid -o $@
 
 $(tools_tests): $(tools_test_objects) $(tools_tested_objects) $(tools_static)
 	$(TOOLS_CXX) $(TOOLS_CXXFLAGS) -pthread $^ -lblkid -lgtest -lgtest_main -o $@

@@ -44,6 +44,11 @@ constexpr std::array kTakeFailures{
 	KnownFailure{EALREADY, "it was taken before", "create another one"},
 	KnownFailure{ENODEV, "it has no devices, or one of them is gone",
 		     "destroy it and create another one"},
+	KnownFailure{ETIMEDOUT, "file systems did not freeze in time",
+		     "see the kernel log with dmesg, and try again"},
+	KnownFailure{EBUSY,
+		     "writes in flight did not end in time, or a diff storage stands on a device",
+		     "see the kernel log with dmesg, and try again"},
 	KnownFailure{ENOSPC, "it has no diff storage",
 		     "append some first, with blksnap snapshot_appendstorage"},
 };
