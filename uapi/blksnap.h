@@ -44,7 +44,7 @@ __extension__ typedef unsigned long long __u64;
  * "no extensions". Extensions of this interface start at 64.
  */
 #ifdef BLKSNAP_FREESTANDING
-#define __BLK_SNAP_IOC(direction, nr, type) \
+#define __BLK_SNAP_IOC(direction, nr, type)                                                        \
 	((__u32)(((__u32)(direction) << 30) | ((__u32)sizeof(type) << 16) | (BLK_SNAP << 8) | (nr)))
 #define __BLK_SNAP_IOW(nr, type) __BLK_SNAP_IOC(1u, nr, type)
 #define __BLK_SNAP_IOR(nr, type) __BLK_SNAP_IOC(2u, nr, type)
@@ -167,7 +167,7 @@ struct blk_snap_tracker_read_cbt_bitmap {
  * errno: EPERM if no taken snapshot holds the device, ENODATA if it is not tracked, EINVAL if
  * @offset is beyond the end.
  */
-#define IOCTL_BLK_SNAP_TRACKER_READ_CBT_MAP \
+#define IOCTL_BLK_SNAP_TRACKER_READ_CBT_MAP                                                        \
 	__BLK_SNAP_IOR(3, struct blk_snap_tracker_read_cbt_bitmap)
 
 /**
@@ -198,7 +198,7 @@ struct blk_snap_tracker_mark_dirty_blocks {
  * Return: 0 or -1 with errno: ENODEV if the device is not tracked, EINVAL if a range leaves the
  * device, and then nothing is marked.
  */
-#define IOCTL_BLK_SNAP_TRACKER_MARK_DIRTY_BLOCKS \
+#define IOCTL_BLK_SNAP_TRACKER_MARK_DIRTY_BLOCKS                                                   \
 	__BLK_SNAP_IOR(4, struct blk_snap_tracker_mark_dirty_blocks)
 
 /**
@@ -261,7 +261,7 @@ struct blk_snap_snapshot_append_storage {
  * leaves the device or overlaps another; EBUSY if it lies on sectors that a taken snapshot covers.
  * On an error no range is added.
  */
-#define IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE \
+#define IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE                                                     \
 	__BLK_SNAP_IOW(7, struct blk_snap_snapshot_append_storage)
 
 /**
@@ -325,7 +325,7 @@ struct blk_snap_snapshot_collect_images {
  * Return: 0 or -1 with errno: ESRCH if there is no such snapshot, ENODEV if it is not taken,
  * ENODATA if the array is too small, with the needed length in @count.
  */
-#define IOCTL_BLK_SNAP_SNAPSHOT_COLLECT_IMAGES \
+#define IOCTL_BLK_SNAP_SNAPSHOT_COLLECT_IMAGES                                                     \
 	__BLK_SNAP_IOW(10, struct blk_snap_snapshot_collect_images)
 
 /**
@@ -390,7 +390,7 @@ struct blk_snap_event_corrupted {
 #define __BLK_SNAP_ASSERT(condition) _Static_assert(condition, #condition)
 #endif
 #define __BLK_SNAP_SIZE(noun, size) __BLK_SNAP_ASSERT(sizeof(struct blk_snap_##noun) == (size))
-#define __BLK_SNAP_AT(noun, field, offset) \
+#define __BLK_SNAP_AT(noun, field, offset)                                                         \
 	__BLK_SNAP_ASSERT(__builtin_offsetof(struct blk_snap_##noun, field) == (offset))
 #define __BLK_SNAP_NUMBER(name, number) __BLK_SNAP_ASSERT(IOCTL_BLK_SNAP_##name == (number))
 

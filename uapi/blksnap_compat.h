@@ -121,19 +121,19 @@ struct blk_snap_compat_snapshot_collect_images {
 	__u32 image_info_array;
 } __blk_snap_i386;
 
-#define IOCTL_BLK_SNAP_COMPAT_TRACKER_COLLECT \
+#define IOCTL_BLK_SNAP_COMPAT_TRACKER_COLLECT                                                      \
 	__BLK_SNAP_IOW(2, struct blk_snap_compat_tracker_collect)
-#define IOCTL_BLK_SNAP_COMPAT_TRACKER_READ_CBT_MAP \
+#define IOCTL_BLK_SNAP_COMPAT_TRACKER_READ_CBT_MAP                                                 \
 	__BLK_SNAP_IOR(3, struct blk_snap_compat_tracker_read_cbt_bitmap)
-#define IOCTL_BLK_SNAP_COMPAT_TRACKER_MARK_DIRTY_BLOCKS \
+#define IOCTL_BLK_SNAP_COMPAT_TRACKER_MARK_DIRTY_BLOCKS                                            \
 	__BLK_SNAP_IOR(4, struct blk_snap_compat_tracker_mark_dirty_blocks)
-#define IOCTL_BLK_SNAP_COMPAT_SNAPSHOT_CREATE \
+#define IOCTL_BLK_SNAP_COMPAT_SNAPSHOT_CREATE                                                      \
 	__BLK_SNAP_IOW(5, struct blk_snap_compat_snapshot_create)
-#define IOCTL_BLK_SNAP_COMPAT_SNAPSHOT_APPEND_STORAGE \
+#define IOCTL_BLK_SNAP_COMPAT_SNAPSHOT_APPEND_STORAGE                                              \
 	__BLK_SNAP_IOW(7, struct blk_snap_compat_snapshot_append_storage)
-#define IOCTL_BLK_SNAP_COMPAT_SNAPSHOT_COLLECT \
+#define IOCTL_BLK_SNAP_COMPAT_SNAPSHOT_COLLECT                                                     \
 	__BLK_SNAP_IOW(9, struct blk_snap_compat_snapshot_collect)
-#define IOCTL_BLK_SNAP_COMPAT_SNAPSHOT_COLLECT_IMAGES \
+#define IOCTL_BLK_SNAP_COMPAT_SNAPSHOT_COLLECT_IMAGES                                              \
 	__BLK_SNAP_IOW(10, struct blk_snap_compat_snapshot_collect_images)
 
 #ifdef __cplusplus
@@ -141,9 +141,9 @@ struct blk_snap_compat_snapshot_collect_images {
 #else
 #define __BLK_SNAP_ASSERT(condition) _Static_assert(condition, #condition)
 #endif
-#define __BLK_SNAP_SIZE(noun, size) \
+#define __BLK_SNAP_SIZE(noun, size)                                                                \
 	__BLK_SNAP_ASSERT(sizeof(struct blk_snap_compat_##noun) == (size))
-#define __BLK_SNAP_AT(noun, field, offset) \
+#define __BLK_SNAP_AT(noun, field, offset)                                                         \
 	__BLK_SNAP_ASSERT(__builtin_offsetof(struct blk_snap_compat_##noun, field) == (offset))
 #define __BLK_SNAP_NUMBER(name, number) __BLK_SNAP_ASSERT(IOCTL_BLK_SNAP_COMPAT_##name == (number))
 

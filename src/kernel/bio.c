@@ -86,8 +86,9 @@ void shim_bio_describe_write(struct bio *bio, struct shim_write *write)
 	}
 	/* Not checked yet by the block layer: a sector far outside must not wrap into the device. */
 	write->end_sector = start + bdev_nr_sectors(bdev);
-	write->sector = bio->bi_iter.bi_sector < bdev_nr_sectors(bdev) ?
-				start + bio->bi_iter.bi_sector : write->end_sector;
+	write->sector = bio->bi_iter.bi_sector < bdev_nr_sectors(bdev)
+				? start + bio->bi_iter.bi_sector
+				: write->end_sector;
 	write->sectors = bio_sectors(bio);
 	write->kind = write_kind(bio);
 	write->supported = write_supported(bio);
@@ -239,7 +240,7 @@ void shim_bio_fill_zero(struct bio *bio, shim_u32 offset, shim_u32 bytes)
 
 struct shim_io {
 	void *owner;
-	struct bio bio;		/* last: bvecs follow */
+	struct bio bio; /* last: bvecs follow */
 };
 
 /* Bios with pages of ours; and bios that borrow the bvecs of an image request. The second pool
@@ -301,8 +302,8 @@ struct shim_io *shim_io_alloc(struct shim_bdev *bdev, enum shim_io_op op, shim_u
 {
 	/* Writers may be waiting for either; SYNC and IDLE together exempt a write from
 	 * writeback throttling. */
-	blk_opf_t opf = op == SHIM_IO_READ ? REQ_OP_READ | REQ_SYNC :
-					     REQ_OP_WRITE | REQ_SYNC | REQ_IDLE;
+	blk_opf_t opf =
+		op == SHIM_IO_READ ? REQ_OP_READ | REQ_SYNC : REQ_OP_WRITE | REQ_SYNC | REQ_IDLE;
 	struct shim_io *io = io_create(bdev->bdev, sector, opf, pages, &page_bios);
 
 	/* One copy serves many writers: it is charged to nobody. */
@@ -319,8 +320,8 @@ struct shim_io *shim_io_clone(struct bio *parent, shim_u32 offset_sectors, shim_
 			      struct shim_bdev *bdev, shim_u64 sector)
 {
 	/* Neither NOWAIT, POLLED, RAHEAD nor FUA: the answer must be that of the data. */
-	const blk_opf_t kept = REQ_OP_MASK | REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE |
-			       REQ_BACKGROUND;
+	const blk_opf_t kept =
+		REQ_OP_MASK | REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE | REQ_BACKGROUND;
 	struct shim_io *io = io_create(bdev->bdev, 0, parent->bi_opf & kept, 0, &clone_bios);
 	struct bio *bio = &io->bio;
 

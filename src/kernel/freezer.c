@@ -28,7 +28,7 @@ struct shim_freezer {
 	struct kref users;
 	spinlock_t lock;
 	wait_queue_head_t helper_done;
-	struct list_head members;	/* changed by the taker only */
+	struct list_head members; /* changed by the taker only */
 	unsigned int pending;
 	bool thawing;
 };
@@ -93,7 +93,8 @@ static void log_freeze(struct block_device *bdev, int error)
 		pr_info(KBUILD_MODNAME ": %pg: file system frozen by somebody else, left alone\n",
 			bdev);
 	else
-		pr_warn(KBUILD_MODNAME ": %pg: freezing the file system failed (%d), its image is crash-consistent\n",
+		pr_warn(KBUILD_MODNAME
+			": %pg: freezing the file system failed (%d), its image is crash-consistent\n",
 			bdev, error);
 }
 
@@ -243,7 +244,9 @@ int shim_freezer_freeze(struct shim_freezer *freezer, struct shim_bdev *const *b
 	for (i = 0; i < count; i++)
 		start_device(freezer, bdevs[i]->bdev);
 	return wait_event_timeout(freezer->helper_done, all_done(freezer),
-				  msecs_to_jiffies(timeout_ms)) ? 0 : -ETIMEDOUT;
+				  msecs_to_jiffies(timeout_ms))
+		       ? 0
+		       : -ETIMEDOUT;
 }
 
 void shim_freezer_thaw(struct shim_freezer *freezer)

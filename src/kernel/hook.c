@@ -40,7 +40,7 @@
 
 struct hooked_disk {
 	struct hlist_node link;
-	struct gendisk *key;	/* its memory is held by the core's remembered device */
+	struct gendisk *key; /* its memory is held by the core's remembered device */
 	void *disk;
 	struct rcu_head rcu;
 };
@@ -174,7 +174,7 @@ static struct ftrace_ops redirect_ops;
 static int prepare(struct ftrace_ops *ops, const char *function, ftrace_func_t callback,
 		   unsigned long flags)
 {
-	*ops = (struct ftrace_ops){ .func = callback, .flags = flags };
+	*ops = (struct ftrace_ops){.func = callback, .flags = flags};
 	return ftrace_set_filter(ops, (unsigned char *)function, strlen(function), 0);
 }
 
@@ -194,8 +194,8 @@ static void stub_callback(unsigned long ip, unsigned long parent, struct ftrace_
 static int check_ftrace_enabled(void)
 {
 	static struct ftrace_ops probe_ops;
-	int error = prepare(&probe_ops, "blk_mark_disk_dead", stub_callback,
-			    FTRACE_OPS_FL_PERMANENT);
+	int error =
+		prepare(&probe_ops, "blk_mark_disk_dead", stub_callback, FTRACE_OPS_FL_PERMANENT);
 
 	if (error)
 		return error;
@@ -310,9 +310,13 @@ MODULE_PARM_DESC(hook, "How bios are intercepted from the next time on: auto, di
 static void log_refused(int error)
 {
 	if (error == -EBUSY)
-		pr_err(KBUILD_MODNAME ": " HOOKED_FUNCTION " cannot be hooked: another user of ftrace holds it (a livepatch or a BPF program), or kernel.ftrace_enabled is 0\n");
+		pr_err(KBUILD_MODNAME
+		       ": " HOOKED_FUNCTION
+		       " cannot be hooked: another user of ftrace holds it (a livepatch or a BPF program), or kernel.ftrace_enabled is 0\n");
 	else
-		pr_err(KBUILD_MODNAME ": " HOOKED_FUNCTION " cannot be hooked (%d): the kernel lacks what ftrace needs for it\n",
+		pr_err(KBUILD_MODNAME
+		       ": " HOOKED_FUNCTION
+		       " cannot be hooked (%d): the kernel lacks what ftrace needs for it\n",
 		       error);
 }
 
@@ -333,8 +337,9 @@ int shim_hook_install(void)
 	int error = install(first == HOOK_REDIRECT ? HOOK_REDIRECT : HOOK_DIRECT);
 
 	if (error && first == HOOK_AUTO) {
-		pr_debug(KBUILD_MODNAME ": no direct call on " HOOKED_FUNCTION " (%d), redirecting it\n",
-			error);
+		pr_debug(KBUILD_MODNAME ": no direct call on " HOOKED_FUNCTION
+					" (%d), redirecting it\n",
+			 error);
 		error = install(HOOK_REDIRECT);
 	}
 	if (error)

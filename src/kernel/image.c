@@ -51,7 +51,8 @@ static const struct block_device_operations image_operations = {
 
 /* --- sysfs: whose image it is, for udev ----------------------------------------------------- */
 
-static ssize_t snapshot_show(struct device *device, struct device_attribute *attribute, char *buffer)
+static ssize_t snapshot_show(struct device *device, struct device_attribute *attribute,
+			     char *buffer)
 {
 	struct shim_image_disk *handle = dev_get_drvdata(device);
 
@@ -78,7 +79,7 @@ static const struct attribute_group image_group = {
 	.attrs = image_attributes,
 };
 
-static const struct attribute_group *image_groups[] = { &image_group, NULL };
+static const struct attribute_group *image_groups[] = {&image_group, NULL};
 
 /* --- the disk ------------------------------------------------------------------------------- */
 

@@ -45,9 +45,7 @@ void shim_spinlock_init(struct shim_spinlock *lock, unsigned rank, const char *n
 	lockdep_set_class_and_name(as_spinlock(lock), &rank_keys[rank], name);
 }
 
-void shim_spinlock_destroy(struct shim_spinlock *lock)
-{
-}
+void shim_spinlock_destroy(struct shim_spinlock *lock) {}
 
 unsigned long shim_spinlock_lock(struct shim_spinlock *lock)
 {
@@ -89,9 +87,7 @@ void shim_waitqueue_init(struct shim_waitqueue *queue, const char *name)
 	__init_waitqueue_head(as_waitqueue(queue), name, &key);
 }
 
-void shim_waitqueue_destroy(struct shim_waitqueue *queue)
-{
-}
+void shim_waitqueue_destroy(struct shim_waitqueue *queue) {}
 
 void shim_waitqueue_wake_all(struct shim_waitqueue *queue)
 {
@@ -118,8 +114,9 @@ static int wait_uninterruptible(wait_queue_head_t *queue, int (*condition)(void 
 				shim_u32 timeout_ms)
 {
 	if (timeout_ms)
-		return wait_event_timeout(*queue, condition(argument),
-					  msecs_to_jiffies(timeout_ms)) ? 0 : -ETIMEDOUT;
+		return wait_event_timeout(*queue, condition(argument), msecs_to_jiffies(timeout_ms))
+			       ? 0
+			       : -ETIMEDOUT;
 	wait_event(*queue, condition(argument));
 	return 0;
 }

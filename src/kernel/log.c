@@ -17,7 +17,7 @@ void shim_log(enum shim_log_level level, const char *format, ...)
 		[SHIM_LOG_WARNING] = KERN_WARNING,
 		[SHIM_LOG_ERROR] = KERN_ERR,
 	};
-	struct va_format line = { .fmt = format };
+	struct va_format line = {.fmt = format};
 	va_list arguments;
 
 	va_start(arguments, format);

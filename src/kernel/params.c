@@ -29,8 +29,8 @@ static int ranged_set(const char *text, const struct kernel_param *parameter)
 		return 0;
 	}
 	pr_err(KBUILD_MODNAME ": parameter %s: '%.*s' is refused, it must be from %llu to %llu\n",
-	       parameter->name, (int)min_t(size_t, strcspn(text, "\n"), 32), text,
-	       ranged->minimum, ranged->maximum);
+	       parameter->name, (int)min_t(size_t, strcspn(text, "\n"), 32), text, ranged->minimum,
+	       ranged->maximum);
 	return -EINVAL;
 }
 
@@ -46,9 +46,9 @@ static const struct kernel_param_ops ranged_operations = {
 	.get = ranged_get,
 };
 
-#define RANGED_PARAM(name, initial, lowest, highest, description)			\
-	static struct ranged name = { .value = initial, .minimum = lowest, .maximum = highest }; \
-	module_param_cb(name, &ranged_operations, &name, 0644);				\
+#define RANGED_PARAM(name, initial, lowest, highest, description)                                  \
+	static struct ranged name = {.value = initial, .minimum = lowest, .maximum = highest};     \
+	module_param_cb(name, &ranged_operations, &name, 0644);                                    \
 	MODULE_PARM_DESC(name, description " (" #initial ", " #lowest " to " #highest ")")
 
 RANGED_PARAM(tracking_block_minimum_shift, 16, 12, 26,
@@ -61,8 +61,7 @@ RANGED_PARAM(chunk_maximum_count, 2097152, 1024, 2147483647,
 	     "Accepted for compatibility, not used: there is no such limit");
 RANGED_PARAM(chunk_maximum_in_cache, 32, 1, 65536,
 	     "Accepted for compatibility, not used: see cow_memory_limit_kib");
-RANGED_PARAM(free_diff_buffer_pool_size, 128, 16, 65536,
-	     "Pages kept ready for copies, per device");
+RANGED_PARAM(free_diff_buffer_pool_size, 128, 16, 65536, "Pages kept ready for copies, per device");
 RANGED_PARAM(diff_storage_minimum, 2097152, 8, 1099511627776,
 	     "Sectors of free diff storage below which an event asks for more");
 RANGED_PARAM(storage_on_origin_after_take, 0, 0, 1,
@@ -71,12 +70,10 @@ RANGED_PARAM(cow_memory_limit_kib, 32768, 1024, 67108864,
 	     "KiB of copies not yet stored, per device");
 RANGED_PARAM(cow_timeout_ms, 30000, 100, 3600000,
 	     "Time without progress of copies after which an image is given up");
-RANGED_PARAM(parked_limit, 1024, 1, 1048576,
-	     "Parked writes of a disk above which submitters wait");
+RANGED_PARAM(parked_limit, 1024, 1, 1048576, "Parked writes of a disk above which submitters wait");
 RANGED_PARAM(freeze_timeout_ms, 60000, 100, 3600000,
 	     "Time allowed for freezing file systems in a take");
-RANGED_PARAM(drain_timeout_ms, 5000, 10, 3600000,
-	     "Time allowed for writes in flight in a take");
+RANGED_PARAM(drain_timeout_ms, 5000, 10, 3600000, "Time allowed for writes in flight in a take");
 
 void shim_params_get(struct shim_params *params)
 {

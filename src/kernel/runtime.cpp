@@ -31,8 +31,7 @@ namespace std
 {
 [[noreturn]] void __glibcxx_assert_fail(const char *file, int line, const char *function,
 					const char *condition) noexcept;
-void __glibcxx_assert_fail(const char *file, int line, const char *,
-			   const char *condition) noexcept
+void __glibcxx_assert_fail(const char *file, int line, const char *, const char *condition) noexcept
 {
 	shim_log_panic(condition ? condition : "libstdc++", file, line);
 	__builtin_trap();

@@ -16,9 +16,9 @@
 
 struct shim_work {
 	struct work_struct now;
-	struct delayed_work later;	/* only queues @now */
+	struct delayed_work later; /* only queues @now */
 	struct workqueue_struct *queue;
-	bool closing;			/* delays count no more */
+	bool closing; /* delays count no more */
 	enum shim_work_kind kind;
 	void *owner;
 };

@@ -29,14 +29,16 @@ struct Request {
 	iocb control{};
 };
 
-class AsyncIo {
+class AsyncIo
+{
 public:
 	AsyncIo(unsigned depth, std::size_t buffer_bytes) : requests_(depth)
 	{
 		if (syscall(SYS_io_setup, depth, &context_))
 			fail_errno("io_setup");
 		for (Request &request : requests_) {
-			request.buffer = static_cast<char *>(std::aligned_alloc(4096, buffer_bytes));
+			request.buffer =
+				static_cast<char *>(std::aligned_alloc(4096, buffer_bytes));
 			free_.push_back(&request);
 		}
 	}

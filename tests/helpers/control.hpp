@@ -16,7 +16,8 @@
 #include <system_error>
 #include <vector>
 
-class Control {
+class Control
+{
 public:
 	Control() : fd_(open("/dev/blksnap", O_RDWR | O_CLOEXEC))
 	{

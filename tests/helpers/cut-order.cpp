@@ -62,11 +62,11 @@ struct Device {
 // What one block has seen, in order of submission. At most one write to it is in flight.
 using History = std::vector<Write>;
 
-class Writer {
+class Writer
+{
 public:
 	Writer(const Options &options, const std::vector<Device> &devices)
-		: options_(options), devices_(devices),
-		  histories_(devices.size() * options.blocks),
+		: options_(options), devices_(devices), histories_(devices.size() * options.blocks),
 		  io_(options.depth, kBlockBytes)
 	{
 		fill();
@@ -208,9 +208,11 @@ private:
 	std::thread thread_;
 };
 
-class Cutter {
+class Cutter
+{
 public:
-	explicit Cutter(const Options &options) : options_(options), store_(device_of(options.store))
+	explicit Cutter(const Options &options)
+		: options_(options), store_(device_of(options.store))
 	{
 		for (const std::string &path : options.devices) {
 			Device device;
@@ -240,8 +242,9 @@ public:
 			complain(std::string("a write failed: ") + std::strerror(writer.error()));
 		if (done < options_.cuts && failures_ == 0)
 			complain("only " + std::to_string(done) + " cuts in time");
-		std::cout << "cuts=" << done << " writes=" << writer.written() << " changed_while_held="
-			  << changed_ << " failures=" << failures_ << std::endl;
+		std::cout << "cuts=" << done << " writes=" << writer.written()
+			  << " changed_while_held=" << changed_ << " failures=" << failures_
+			  << std::endl;
 		// If nothing was written between take and second reading, nothing was proved.
 		return failures_ || changed_ == 0 ? 1 : 0;
 	}
@@ -308,7 +311,8 @@ private:
 		const int error = errno;
 		close(fd);
 		if (got != static_cast<ssize_t>(bytes))
-			throw std::system_error(got < 0 ? error : EIO, std::generic_category(), path);
+			throw std::system_error(got < 0 ? error : EIO, std::generic_category(),
+						path);
 		for (std::size_t i = 0; i < options_.blocks; i++) {
 			const std::size_t place = device * options_.blocks + i;
 			const auto value = read_stamp(buffer.get() + i * kBlockBytes, place);
@@ -326,11 +330,13 @@ private:
 		for (std::size_t place = 0; place < shown.size(); place++) {
 			const std::string name = "place " + std::to_string(place) + ": ";
 			if (shown[place] < before[place])
-				complain(name + "shows write " + std::to_string(shown[place]) + ", but " +
-					 std::to_string(before[place]) + " had completed before the take");
+				complain(name + "shows write " + std::to_string(shown[place]) +
+					 ", but " + std::to_string(before[place]) +
+					 " had completed before the take");
 			if (shown[place] > after)
 				complain(name + "shows write " + std::to_string(shown[place]) +
-					 ", submitted after the take returned at " + std::to_string(after));
+					 ", submitted after the take returned at " +
+					 std::to_string(after));
 			verify_order(place, shown[place], newest, histories[place]);
 		}
 		if (options_.depth == 1 && options_.blocks == 1)
@@ -342,9 +348,9 @@ private:
 	void verify_order(std::size_t place, std::uint64_t shown, std::uint64_t newest,
 			  const History &history)
 	{
-		const auto at = std::find_if(history.begin(), history.end(), [&](const Write &write) {
-			return write.submitted == shown;
-		});
+		const auto at =
+			std::find_if(history.begin(), history.end(),
+				     [&](const Write &write) { return write.submitted == shown; });
 		if (at == history.end()) {
 			complain("place " + std::to_string(place) + ": no write had the number " +
 				 std::to_string(shown));
@@ -363,8 +369,8 @@ private:
 	{
 		for (std::size_t i = 1; i < shown.size(); i++)
 			if (shown[i] > shown[i - 1] && shown[i] - shown[i - 1] > kClockTicksPerTurn)
-				complain("device " + std::to_string(i) + " is ahead: " +
-					 std::to_string(shown[i]) + " against " +
+				complain("device " + std::to_string(i) +
+					 " is ahead: " + std::to_string(shown[i]) + " against " +
 					 std::to_string(shown[i - 1]));
 	}
 

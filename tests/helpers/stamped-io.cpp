@@ -61,7 +61,8 @@ struct Options {
 	bool allow_errors = false;
 };
 
-class Job {
+class Job
+{
 public:
 	Job(const std::string &device, std::string model, const Options &options, bool write)
 		: options_(options), model_path_(std::move(model)), random_(options.seed),
@@ -71,8 +72,8 @@ public:
 		if (fd_ < 0 || ioctl(fd_, BLKGETSIZE64, &bytes))
 			fail_errno(device);
 		model_.resize(bytes / kBlockBytes);
-		end_ = options.count ? std::min(options.first + options.count, model_.size()) :
-				       model_.size();
+		end_ = options.count ? std::min(options.first + options.count, model_.size())
+				     : model_.size();
 	}
 	~Job() { close(fd_); }
 
@@ -126,7 +127,8 @@ public:
 				continue;
 			}
 			stamp(*request, request->first_sector / kSectorsPerBlock,
-			      static_cast<std::uint32_t>(request->sectors / kSectorsPerBlock), ++value);
+			      static_cast<std::uint32_t>(request->sectors / kSectorsPerBlock),
+			      ++value);
 			set_busy(busy, *request, true);
 			io.submit(*request, fd_, true);
 		}
@@ -190,7 +192,8 @@ private:
 		const std::uint64_t grain = options_.sectors ? 1 : kSectorsPerBlock;
 		const std::uint64_t most = options_.blocks * kSectorsPerBlock / grain;
 
-		request.first_sector = first_sector + random((end_sector - first_sector) / grain) * grain;
+		request.first_sector =
+			first_sector + random((end_sector - first_sector) / grain) * grain;
 		request.sectors = static_cast<std::uint32_t>(
 			std::min((1 + random(most)) * grain, end_sector - request.first_sector));
 	}
@@ -200,7 +203,8 @@ private:
 		for (int attempt = 0; attempt < 20; attempt++) {
 			random_place(request);
 			bool is_free = true;
-			for_each_block(request, [&](std::uint64_t block) { is_free &= !busy[block]; });
+			for_each_block(request,
+				       [&](std::uint64_t block) { is_free &= !busy[block]; });
 			if (is_free)
 				return true;
 		}
@@ -243,7 +247,8 @@ private:
 			return;
 		}
 		requests_++;
-		for_each_block(request, [&](std::uint64_t block) { model_[block] = request.value; });
+		for_each_block(request,
+			       [&](std::uint64_t block) { model_[block] = request.value; });
 	}
 
 	void learned(const Request &request, int error)
@@ -256,7 +261,8 @@ private:
 			if (value)
 				model_[block] = *value;
 			else
-				complain(request, "block " + std::to_string(block) + " is not whole");
+				complain(request,
+					 "block " + std::to_string(block) + " is not whole");
 			at += kBlockBytes;
 		});
 	}
@@ -282,7 +288,8 @@ private:
 			const std::uint64_t block = sector / kSectorsPerBlock;
 			const std::uint64_t next = std::min((block + 1) * kSectorsPerBlock, end);
 			const std::size_t at = (sector % kSectorsPerBlock) * kSectorBytes;
-			const char *got = request.buffer + (sector - request.first_sector) * kSectorBytes;
+			const char *got =
+				request.buffer + (sector - request.first_sector) * kSectorBytes;
 			write_stamp(expected, block, model_[block]);
 			if (std::memcmp(got, expected + at, (next - sector) * kSectorBytes))
 				wrong(request, block, got, at);
@@ -375,7 +382,8 @@ Options parse(int count, char **words)
 int run(int count, char **words)
 {
 	if (count < 4)
-		throw std::runtime_error("usage: stamped-io fill|write|learn|check|read DEVICE MODEL [options]");
+		throw std::runtime_error(
+			"usage: stamped-io fill|write|learn|check|read DEVICE MODEL [options]");
 	const std::string verb = words[1];
 	const bool writes = verb == "fill" || verb == "write";
 	Job job(words[2], words[3], parse(count - 4, words + 4), writes);

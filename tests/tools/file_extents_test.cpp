@@ -30,8 +30,9 @@ class RealFile final
 {
 public:
 	RealFile()
-	    : path_{std::filesystem::current_path() / ("blksnap-test-" + std::to_string(getpid()))},
-	      fd_{open(path_.c_str(), O_CREAT | O_EXCL | O_RDWR, 0600)}
+		: path_{std::filesystem::current_path() /
+			("blksnap-test-" + std::to_string(getpid()))},
+		  fd_{open(path_.c_str(), O_CREAT | O_EXCL | O_RDWR, 0600)}
 	{
 	}
 

@@ -25,7 +25,6 @@ extern "C" void unit_atomic_point(void) noexcept;
 #define __atomic_fetch_sub(object, value, order)                                                   \
 	UNIT_ATOMIC_RESULT(__atomic_fetch_sub(object, value, order))
 #define __atomic_compare_exchange_n(object, seen, value, weak, success, failure)                   \
-	UNIT_ATOMIC_RESULT(                                                                        \
-		__atomic_compare_exchange_n(object, seen, value, weak, success, failure))
+	UNIT_ATOMIC_RESULT(__atomic_compare_exchange_n(object, seen, value, weak, success, failure))
 #define __atomic_store_n(object, value, order)                                                     \
 	(unit_atomic_point(), __atomic_store_n(object, value, order), unit_atomic_point())

@@ -43,12 +43,10 @@ void bench_chunk_map(u32 blocks, bool random_order)
 		sink += spares.refill(1, Gfp::NoIo).ok();
 		map.insert(order[i], 1, i, spares);
 	});
-	measure("  lookup, mapped", blocks, [&](u32 i) {
-		sink += map.lookup(order[(u64{i} * 7919) % blocks], 64).unit;
-	});
-	measure("  lookup, unmapped", blocks, [&](u32 i) {
-		sink += map.lookup(order[(u64{i} * 7919) % blocks] + 1, 64).blocks;
-	});
+	measure("  lookup, mapped", blocks,
+		[&](u32 i) { sink += map.lookup(order[(u64{i} * 7919) % blocks], 64).unit; });
+	measure("  lookup, unmapped", blocks,
+		[&](u32 i) { sink += map.lookup(order[(u64{i} * 7919) % blocks] + 1, 64).blocks; });
 	std::printf("  %.2f bytes per block, depth %u\n",
 		    double(map.memory_bytes()) / double(map.mapped_blocks()), map.depth());
 }
@@ -74,17 +72,16 @@ void bench_storage_ranges()
 	measure("storage ranges, append 10000 at once", 1, [&](u32) {
 		auto batch = StorageRanges::Batch::create(ranges, count).release_value();
 		for (u32 i = 0; i < count; i++)
-			sink += batch.add({0, 1, 0, u64{1} << 40, 512}, (u64{i} * 7919 % count) * 1024, 512)
+			sink += batch.add({0, 1, 0, u64{1} << 40, 512},
+					  (u64{i} * 7919 % count) * 1024, 512)
 					.ok();
 		sink += batch.seal().ok();
 		ranges.commit(batch);
 	});
-	measure("  locate", 1 << 20, [&](u32 i) {
-		sink += ranges.locate(u64{i} * 7919 % ranges.total_units()).sector;
-	});
-	measure("  overlaps", 1 << 20, [&](u32 i) {
-		sink += ranges.overlaps(1, u64{i} * 7919 % (count * 1024), 8);
-	});
+	measure("  locate", 1 << 20,
+		[&](u32 i) { sink += ranges.locate(u64{i} * 7919 % ranges.total_units()).sector; });
+	measure("  overlaps", 1 << 20,
+		[&](u32 i) { sink += ranges.overlaps(1, u64{i} * 7919 % (count * 1024), 8); });
 }
 
 } // namespace

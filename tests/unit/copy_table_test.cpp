@@ -87,8 +87,8 @@ TEST_F(CopyTableTest, agrees_with_a_list)
 	for (u32 i = 0; i < 300; i++) {
 		const u64 first = random() % 4096;
 		const auto blocks = static_cast<u32>(1 + random() % 6);
-		bool free = first / Copy::kRegionBlocks ==
-			    (first + blocks - 1) / Copy::kRegionBlocks;
+		bool free =
+			first / Copy::kRegionBlocks == (first + blocks - 1) / Copy::kRegionBlocks;
 		for (u32 b = 0; b < blocks; b++)
 			free &= !covered(first + b);
 		if (free)

@@ -71,7 +71,8 @@ TEST(storage_ranges, numbers_units_in_order_of_appending)
 	const struct {
 		u32 unit, index, left;
 		u64 sector;
-	} expected[] = {{0, 3, 10, 800}, {9, 3, 1, 872}, {10, 3, 2, 80}, {11, 3, 1, 88}, {12, 5, 1, 0}};
+	} expected[] = {
+		{0, 3, 10, 800}, {9, 3, 1, 872}, {10, 3, 2, 80}, {11, 3, 1, 88}, {12, 5, 1, 0}};
 	for (auto &e : expected) {
 		const auto place = ranges.locate(e.unit);
 		EXPECT_EQ(place.device_index, e.index);
@@ -90,14 +91,16 @@ TEST(storage_ranges, trims_inwards_to_units_of_the_device)
 		u64 sector, sectors, first;
 		u32 block, units;
 	} cases[] = {
-		{0, 8, 0, 512, 1},	{1, 15, 8, 512, 1},	 {1, 14, 0, 512, 0},
-		{7, 9, 8, 512, 1},	{8, 7, 0, 512, 0},	 {9, 1, 0, 512, 0},
-		{3, 1000, 8, 512, 124}, {0, 128, 0, 65536, 16},	 {1, 254, 0, 65536, 0},
+		{0, 8, 0, 512, 1},	  {1, 15, 8, 512, 1},	  {1, 14, 0, 512, 0},
+		{7, 9, 8, 512, 1},	  {8, 7, 0, 512, 0},	  {9, 1, 0, 512, 0},
+		{3, 1000, 8, 512, 124},	  {0, 128, 0, 65536, 16}, {1, 254, 0, 65536, 0},
 		{1, 255, 128, 65536, 16}, {8, 8, 8, 4096, 1},
 	};
 	for (auto &c : cases) {
 		StorageRanges ranges;
-		ASSERT_TRUE(append(ranges, {{device(0, 1, 63, kHuge, c.block), c.sector, c.sectors}}).ok());
+		ASSERT_TRUE(
+			append(ranges, {{device(0, 1, 63, kHuge, c.block), c.sector, c.sectors}})
+				.ok());
 		EXPECT_EQ(ranges.total_units(), c.units) << c.sector << "+" << c.sectors;
 		EXPECT_EQ(c.units > 0 ? ranges.locate(0).sector : c.first, c.first);
 		// Too small to be used still belongs to the store.
@@ -188,8 +191,10 @@ TEST(storage_ranges, a_batch_may_hold_more_than_expected)
 TEST(storage_ranges, finds_the_first_overlap)
 {
 	StorageRanges ranges;
-	ASSERT_TRUE(append(ranges, {{device(0, 2), 100, 10}, {device(0, 1), 300, 10},
-				    {device(0, 1), 100, 10}, {device(0, 3), 0, 5}})
+	ASSERT_TRUE(append(ranges, {{device(0, 2), 100, 10},
+				    {device(0, 1), 300, 10},
+				    {device(0, 1), 100, 10},
+				    {device(0, 3), 0, 5}})
 			    .ok());
 	const auto expect = [&](u64 disk, u64 sector, u64 sectors, u64 at, u64 length) {
 		const auto span = ranges.first_overlap(disk, sector, sectors);
@@ -216,7 +221,7 @@ TEST(storage_ranges, random_against_a_model)
 	std::mt19937_64 random(11);
 	StorageRanges ranges;
 	std::map<std::pair<u64, u64>, u64> taken; // (disk, sector) -> sectors
-	std::vector<std::pair<u32, u64>> units;   // device index and sector of each
+	std::vector<std::pair<u32, u64>> units;	  // device index and sector of each
 	for (u32 call = 0; call < 500; call++) {
 		std::vector<Given> given;
 		auto trial = taken;
@@ -226,7 +231,8 @@ TEST(storage_ranges, random_against_a_model)
 			const u64 sector = random() % 1'000'000, sectors = 1 + random() % 200;
 			given.push_back({device(u32(disk), disk, start), sector, sectors});
 			for (auto &[key, length] : trial)
-				overlap |= key.first == disk && key.second < start + sector + sectors &&
+				overlap |= key.first == disk &&
+					   key.second < start + sector + sectors &&
 					   start + sector < key.second + length;
 			trial[{disk, start + sector}] = sectors;
 		}
@@ -235,7 +241,8 @@ TEST(storage_ranges, random_against_a_model)
 			continue;
 		taken = trial;
 		for (auto &one : given) {
-			for (u64 s = (one.sector + 7) / 8 * 8; s + 8 <= one.sector + one.sectors; s += 8)
+			for (u64 s = (one.sector + 7) / 8 * 8; s + 8 <= one.sector + one.sectors;
+			     s += 8)
 				units.push_back({one.device.index, s});
 		}
 	}
@@ -245,7 +252,8 @@ TEST(storage_ranges, random_against_a_model)
 		const auto place = ranges.locate(unit);
 		ASSERT_EQ(place.device_index, units[unit].first);
 		ASSERT_EQ(place.sector, units[unit].second);
-		ASSERT_EQ(units[unit + place.units - 1].second, place.sector + (place.units - 1) * 8);
+		ASSERT_EQ(units[unit + place.units - 1].second,
+			  place.sector + (place.units - 1) * 8);
 	}
 	for (u32 i = 0; i < 20'000; i++) {
 		const u64 disk = random() % 3, sector = random() % 1'000'000;
@@ -281,7 +289,8 @@ TEST(storage_ranges, each_failed_allocation_adds_nothing)
 		u64 sector = 1000;
 		const long faults = fake::walk_allocation_failures([&](long) {
 			const u32 units = ranges.total_units();
-			auto result = append(ranges, {{device(0, 1), sector, 8}, {device(0, 1), sector + 8, 8}});
+			auto result = append(
+				ranges, {{device(0, 1), sector, 8}, {device(0, 1), sector + 8, 8}});
 			EXPECT_EQ(ranges.total_units(), result.ok() ? units + 2 : units);
 			EXPECT_EQ(result.error(), result.ok() ? Errno::None : Errno::NoMem);
 			sector += 100;

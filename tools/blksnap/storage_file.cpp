@@ -37,7 +37,7 @@ void allocate(const std::string &path, std::uint64_t bytes)
 } // namespace
 
 StorageFiles::StorageFiles(std::string directory, std::uint64_t limit_bytes)
-    : directory_{std::move(directory)}, free_bytes_{limit_bytes}
+	: directory_{std::move(directory)}, free_bytes_{limit_bytes}
 {
 }
 

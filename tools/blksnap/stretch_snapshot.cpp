@@ -37,10 +37,10 @@ class StretchService final
 {
 public:
 	StretchService(Environment &environment, const Arguments &arguments)
-	    : environment_{environment}, json_{arguments.json}, snapshot_{Uuid::parse(
-									arguments.id)},
-	      control_{environment.open_control()}, files_{arguments.directory,
-							   arguments.limit_mib * kMebibyte}
+		: environment_{environment}, json_{arguments.json}, snapshot_{Uuid::parse(
+									    arguments.id)},
+		  control_{environment.open_control()}, files_{arguments.directory,
+							       arguments.limit_mib * kMebibyte}
 	{
 	}
 

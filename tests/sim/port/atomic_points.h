@@ -11,13 +11,12 @@
 extern "C" void sim_atomic_point(int order) noexcept;
 
 #define __atomic_load_n(object, order) (sim_atomic_point(order), __atomic_load_n(object, order))
-#define __atomic_store_n(object, value, order)                               \
+#define __atomic_store_n(object, value, order)                                                     \
 	(sim_atomic_point(order), __atomic_store_n(object, value, order))
-#define __atomic_exchange_n(object, value, order)                            \
+#define __atomic_exchange_n(object, value, order)                                                  \
 	(sim_atomic_point(order), __atomic_exchange_n(object, value, order))
-#define __atomic_fetch_add(object, value, order)                             \
+#define __atomic_fetch_add(object, value, order)                                                   \
 	(sim_atomic_point(order), __atomic_fetch_add(object, value, order))
-#define __atomic_fetch_sub(object, value, order)                             \
+#define __atomic_fetch_sub(object, value, order)                                                   \
 	(sim_atomic_point(order), __atomic_fetch_sub(object, value, order))
-#define __atomic_thread_fence(order)                                         \
-	(sim_atomic_point(order), __atomic_thread_fence(order))
+#define __atomic_thread_fence(order) (sim_atomic_point(order), __atomic_thread_fence(order))

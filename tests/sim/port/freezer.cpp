@@ -22,9 +22,9 @@ namespace
 void add_with_partitions(Device &device, std::vector<Device *> &list)
 {
 	for (const auto &other : world().devices) {
-		const bool covered = other.get() == &device ||
-				     (other->kind == DeviceKind::Partition &&
-				      other->lower == &device);
+		const bool covered =
+			other.get() == &device ||
+			(other->kind == DeviceKind::Partition && other->lower == &device);
 		if (covered && other->has_fs &&
 		    std::find(list.begin(), list.end(), other.get()) == list.end())
 			list.push_back(other.get());

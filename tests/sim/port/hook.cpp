@@ -53,6 +53,7 @@ void shim_hook_del_disk(void *disk) noexcept
 {
 	scheduler().might_sleep("unhooking a disk");
 	scheduler().point();
-	if (!std::erase_if(world().hooked, [&](const auto &entry) { return entry.tracked == disk; }))
+	if (!std::erase_if(world().hooked,
+			   [&](const auto &entry) { return entry.tracked == disk; }))
 		fail("hook", "a disk is unhooked that was not hooked");
 }

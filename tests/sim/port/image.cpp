@@ -32,8 +32,8 @@ u32 lowest_free_minor()
 
 } // namespace
 
-int shim_image_disk_create(void *image, shim_bdev *origin, shim_u64 sectors,
-			   const char *, shim_image_disk **disk) noexcept
+int shim_image_disk_create(void *image, shim_bdev *origin, shim_u64 sectors, const char *,
+			   shim_image_disk **disk) noexcept
 {
 	World &w = world();
 	scheduler().might_sleep("an image disk");

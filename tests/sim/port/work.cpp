@@ -84,14 +84,12 @@ void shim_work_queue_delayed(shim_work *work, shim_u32 delay_ms) noexcept
 		return;
 	work->delayed = true;
 	const u64 ticket = ++work->delay_ticket;
-	scheduler().after(
-		u64{delay_ms} * 1000, "timer",
-		[work, ticket] {
-			if (!work->delayed || work->delay_ticket != ticket)
-				return;
-			work->delayed = false;
-			start(work);
-		});
+	scheduler().after(u64{delay_ms} * 1000, "timer", [work, ticket] {
+		if (!work->delayed || work->delay_ticket != ticket)
+			return;
+		work->delayed = false;
+		start(work);
+	});
 }
 
 void shim_work_destroy(shim_work *work) noexcept

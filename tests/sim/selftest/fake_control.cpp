@@ -160,7 +160,8 @@ shim_u64 size_of(const Tracker &tracker)
 {
 	for (auto &snapshot : core->snapshots)
 		for (auto &member : snapshot->members)
-			if (member->info.major == tracker.major && member->info.minor == tracker.minor)
+			if (member->info.major == tracker.major &&
+			    member->info.minor == tracker.minor)
 				return member->info.sectors * 512;
 	return 0;
 }
@@ -178,7 +179,8 @@ long collect_trackers(shim_u64 address)
 		info.dev_id = {tracker.major, tracker.minor};
 		info.blk_size = kBlock;
 		info.device_capacity = size_of(tracker);
-		info.blk_count = static_cast<shim_u32>((info.device_capacity + kBlock - 1) / kBlock);
+		info.blk_count =
+			static_cast<shim_u32>((info.device_capacity + kBlock - 1) / kBlock);
 		info.snap_number = tracker.number;
 		if (shim_user_write(reinterpret_cast<shim_u64>(
 					    &arg.value.cbt_info_array[arg.value.count++]),
@@ -197,9 +199,10 @@ long read_map(shim_u64 address)
 		if (tracker.major != arg.value.dev_id.mj || tracker.minor != arg.value.dev_id.mn)
 			continue;
 		const shim_u64 bytes = (size_of(tracker) + kBlock - 1) / kBlock;
-		const shim_u64 length = std::min<shim_u64>(arg.value.length, bytes - arg.value.offset);
-		const std::vector<unsigned char> map(length, fault() == Fault::BlindMap
-								     ? 0 : tracker.number);
+		const shim_u64 length =
+			std::min<shim_u64>(arg.value.length, bytes - arg.value.offset);
+		const std::vector<unsigned char> map(
+			length, fault() == Fault::BlindMap ? 0 : tracker.number);
 		if (shim_user_write(reinterpret_cast<shim_u64>(arg.value.buff), map.data(), length))
 			return -14;
 		return static_cast<long>(length);
@@ -226,7 +229,8 @@ long locked(unsigned command, shim_u64 address)
 	case IOCTL_BLK_SNAP_SNAPSHOT_TAKE:
 		return with_snapshot<blk_snap_snapshot_take>(address, -3, [](Snapshot &snapshot) {
 			return snapshot.taken || !snapshot.members[0]->pages.empty()
-				       ? -114 : take(snapshot);
+				       ? -114
+				       : take(snapshot);
 		});
 	case IOCTL_BLK_SNAP_SNAPSHOT_DESTROY:
 		return with_snapshot<blk_snap_snapshot_destroy>(

@@ -51,7 +51,8 @@ int read_device(Member &member)
 		member.pages.push_back(page);
 		Wait wait;
 		shim_io *io = shim_io_alloc(member.bdev, SHIM_IO_READ, at, 1);
-		shim_io_add_page(io, page, 512 * static_cast<shim_u32>(std::min<shim_u64>(8, sectors - at)));
+		shim_io_add_page(io, page,
+				 512 * static_cast<shim_u32>(std::min<shim_u64>(8, sectors - at)));
 		shim_io_submit(io, &wait);
 		wait_for([&] { return wait.done; });
 		if (wait.error)
@@ -92,7 +93,8 @@ int number_takes(Snapshot &snapshot)
 {
 	for (auto &member : snapshot.members)
 		for (Tracker &tracker : core->trackers)
-			if (tracker.major == member->info.major && tracker.minor == member->info.minor)
+			if (tracker.major == member->info.major &&
+			    tracker.minor == member->info.minor)
 				tracker.number++;
 	return 0;
 }
@@ -104,7 +106,8 @@ Disk *disk_of(shim_bdev *bdev, const shim_bdev_info &info)
 	for (auto &disk : core->disks)
 		if (disk->key == info.disk_key)
 			return disk.get();
-	core->disks.push_back(std::make_unique<Disk>(Disk{info.disk_key, info.stack_rank, false, {}, 0}));
+	core->disks.push_back(
+		std::make_unique<Disk>(Disk{info.disk_key, info.stack_rank, false, {}, 0}));
 	while (shim_hook_add_disk(bdev, core->disks.back().get()))
 		; // no memory: again
 	shim_bdev_settle(bdev);
@@ -128,8 +131,8 @@ int take(Snapshot &snapshot)
 		return error;
 	for (auto &member : snapshot.members) {
 		zero_store(*member);
-		error = shim_image_disk_create(member.get(), member->bdev, member->info.sectors,
-					       "", &member->image);
+		error = shim_image_disk_create(member.get(), member->bdev, member->info.sectors, "",
+					       &member->image);
 		if (error)
 			return error;
 		shim_image_disk_number(member->image, &member->major, &member->minor);
@@ -192,9 +195,7 @@ enum blksnap_verdict blksnap_write_submit(void *hooked, bio *bio) noexcept
 	return BLKSNAP_PASS;
 }
 
-void blksnap_write_backpressure(void *, int) noexcept
-{
-}
+void blksnap_write_backpressure(void *, int) noexcept {}
 
 void blksnap_write_complete(shim_bio_saved *saved) noexcept
 {
@@ -228,9 +229,7 @@ void blksnap_image_submit(void *image, bio *bio) noexcept
 	shim_bio_end(bio, 0);
 }
 
-void blksnap_work_run(enum shim_work_kind, void *) noexcept
-{
-}
+void blksnap_work_run(enum shim_work_kind, void *) noexcept {}
 
 int blksnap_module_init() noexcept
 {

@@ -28,8 +28,8 @@ enum class Fault {
 	LeaksPage,
 	SleepsInHook,
 	LocksInverted,
-	BlindMap,    // the CBT map says that nothing changed
-	LosesImage,  // image reads give an error
+	BlindMap,   // the CBT map says that nothing changed
+	LosesImage, // image reads give an error
 };
 Fault fault();
 

@@ -35,10 +35,10 @@ struct bio {
 	sim::Op op = sim::Op::Read;
 	sim::BioLife life = sim::BioLife::Made;
 	bool remapped = false;
-	bool own = false;     // from the core's own pool
+	bool own = false;      // from the core's own pool
 	bool for_core = false; // moves data of the core, also as a part or clone of an own bio
 	bool nowait = false;
-	bool parked = false; // held by the core
+	bool parked = false;  // held by the core
 	bool counted = false; // among the writes in flight of its disk
 
 	int status = 0; // positive errno

@@ -15,9 +15,7 @@ namespace sim
 namespace
 {
 
-void chain_end_io(bio *)
-{
-}
+void chain_end_io(bio *) {}
 
 // Returns true if the core has taken the bio.
 bool hook_takes(bio *bio)
@@ -52,8 +50,8 @@ int check(const bio &bio)
 	if ((bio.op == Op::Discard && !bottom.supports_discard) ||
 	    ((bio.op == Op::WriteZeroes || bio.op == Op::Erase) && !bottom.supports_zeroes))
 		return 95;
-	const u64 start = bio.remapped && device.kind == DeviceKind::Partition ? device.lower_start
-									       : 0;
+	const u64 start =
+		bio.remapped && device.kind == DeviceKind::Partition ? device.lower_start : 0;
 	if (bio.sectors && (bio.sector < start || bio.sector - start > device.sectors ||
 			    device.sectors - (bio.sector - start) < bio.sectors))
 		return 5;
@@ -146,9 +144,7 @@ bio *split_bio(bio *bio, u32 sectors)
 	return front;
 }
 
-void admitted_end_io(bio *)
-{
-}
+void admitted_end_io(bio *) {}
 
 void end_bio(bio *bio, int error)
 {

@@ -37,7 +37,7 @@ struct Fiber {
 	Run run = Run::Runnable;
 	u32 weight = 1;
 	const char *waits_for = "";
-	u64 wait_ticket = 0;	// distinguishes one block from the next: a late timer is ignored
+	u64 wait_ticket = 0; // distinguishes one block from the next: a late timer is ignored
 	bool timed_out = false;
 	bool signalled = false;
 	bool admin = true;
@@ -50,8 +50,8 @@ struct Fiber {
 	std::vector<bio *> *bio_list = nullptr; // current->bio_list
 
 	Stack stack;
-	void *machine = nullptr;      // saved machine context
-	void *fake_stack = nullptr;   // of AddressSanitizer
+	void *machine = nullptr;    // saved machine context
+	void *fake_stack = nullptr; // of AddressSanitizer
 
 	bool atomic() const
 	{

@@ -38,7 +38,8 @@ public:
 	// Uniform in [0, bound); 0 for bound 0.
 	u64 below(u64 bound)
 	{
-		return bound ? static_cast<u64>((static_cast<unsigned __int128>(next()) * bound) >> 64)
+		return bound ? static_cast<u64>((static_cast<unsigned __int128>(next()) * bound) >>
+						64)
 			     : 0;
 	}
 	u64 between(u64 low, u64 high) { return low + below(high - low + 1); }

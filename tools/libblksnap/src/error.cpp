@@ -46,7 +46,7 @@ std::string_view general_remedy(int code)
 
 Error::Error(int code, std::string_view what, std::string_view subject, std::string_view why,
 	     std::string_view remedy)
-    : std::runtime_error{compose(what, subject, why, remedy)}, code_{code}
+	: std::runtime_error{compose(what, subject, why, remedy)}, code_{code}
 {
 }
 

@@ -72,8 +72,8 @@ class FiemapRequest final
 {
 public:
 	FiemapRequest(std::uint64_t start, std::uint64_t length)
-	    : memory_{std::calloc(1, sizeof(fiemap) + kExtentsAtOnce * sizeof(fiemap_extent)),
-		      std::free}
+		: memory_{std::calloc(1, sizeof(fiemap) + kExtentsAtOnce * sizeof(fiemap_extent)),
+			  std::free}
 	{
 		if (!memory_)
 			throw std::bad_alloc{};

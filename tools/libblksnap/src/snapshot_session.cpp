@@ -20,8 +20,8 @@ constexpr std::chrono::duration<std::uint32_t, std::milli> kPatience{1000};
 } // namespace
 
 SnapshotSession::SnapshotSession(Control control, std::span<const Device> devices, OnEvent on_event)
-    : control_{std::move(control)}, on_event_{std::move(on_event)}, id_{create_snapshot(control_,
-											devices)}
+	: control_{std::move(control)}, on_event_{std::move(on_event)}, id_{create_snapshot(
+										control_, devices)}
 {
 	if (!on_event_)
 		return;
