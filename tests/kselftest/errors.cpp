@@ -333,6 +333,32 @@ TEST(reading_the_map_into_a_bad_buffer_is_efault)
 	EXPECT_ERRNO(control.try_call(IOCTL_BLK_SNAP_TRACKER_READ_CBT_MAP, &map), EFAULT);
 }
 
+// --- devices and snapshots that are none --------------------------------------------------------
+
+TEST(append_to_an_unknown_snapshot_is_esrch)
+{
+	const Control control;
+	const NullDisk store(16);
+	EXPECT_ERRNO(control.try_append(kUnknownId, store.number(), {{0, 8}}), ESRCH);
+	EXPECT_ERRNO(control.try_append(kUnknownId, kMissingDevice, {{0, 0}}), ESRCH);
+}
+
+TEST(append_of_what_is_no_store_adds_nothing)
+{
+	const Control control;
+	const NullDisk origin(16), store(16), other(16);
+	const DmDisk upper("0 32768 linear " + origin.path() + " 0");
+	const Snapshot taken(control, {&other}), snapshot(control, {&origin});
+	taken.take_with(store);
+	EXPECT_ERRNO(control.try_append(snapshot.id(), kMissingDevice, {{0, 8}}), ENXIO);
+	EXPECT_ERRNO(control.try_append(snapshot.id(), {~0u, ~0u}, {{0, 8}}), ENXIO);
+	// An image, and what stands on an origin.
+	EXPECT_ERRNO(snapshot.append(taken.image_of(other), {{0, 4096}}), EINVAL);
+	EXPECT_ERRNO(taken.append(taken.image_of(other), {{0, 4096}}), EINVAL);
+	EXPECT_ERRNO(snapshot.append(upper, {{0, 4096}}), EINVAL);
+	EXPECT_ERRNO(snapshot.take(), ENOSPC);
+}
+
 // --- counts ----------------------------------------------------------------------------------
 
 TEST(create_with_boundless_counts_is_einval)

@@ -20,7 +20,7 @@ kselftest_programs := $(kselftest_areas:%=$(KSELFTEST_OUT)/%)
 kselftest_framework := $(patsubst tests/kselftest/%.cpp,%.o, \
 	$(sort $(wildcard tests/kselftest/framework/*.cpp)))
 
-.PHONY: kselftest clean-kselftest
+.PHONY: kselftest check-kselftest-framework clean-kselftest
 
 kselftest: $(kselftest_programs)
 
@@ -40,9 +40,20 @@ $(KSELFTEST_OUT)/%32: $(KSELFTEST_OBJ)/32/%32.o $(kselftest_framework:%=$(KSELFT
 $(KSELFTEST_OUT)/%: $(KSELFTEST_OBJ)/64/%.o $(kselftest_framework:%=$(KSELFTEST_OBJ)/64/%)
 	$(KSELFTEST_CXX) -static -pthread $^ -o $@
 
+# The framework's own test: no module, no devices.
+kselftest_selftest := build/kselftest-selftest/cases
+
+$(kselftest_selftest): tests/kselftest/selftest/cases.cpp $(KSELFTEST_OBJ)/64/framework/runner.o \
+		$(KSELFTEST_OBJ)/64/framework/process.o
+	@mkdir -p $(@D)
+	$(KSELFTEST_CXX) $(kselftest_flags) $^ -o $@
+
+check-kselftest-framework: $(kselftest_selftest)
+	tests/kselftest/selftest/run
+
 .PRECIOUS: $(KSELFTEST_OBJ)/64/%.o $(KSELFTEST_OBJ)/32/%.o
 
 clean-kselftest:
-	rm -rf $(KSELFTEST_OUT)
+	rm -rf $(KSELFTEST_OUT) build/kselftest-selftest
 
 -include $(wildcard $(KSELFTEST_OBJ)/*/*.d $(KSELFTEST_OBJ)/*/framework/*.d)

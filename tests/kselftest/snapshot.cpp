@@ -7,6 +7,7 @@
 #include "file.hpp"
 #include "memory.hpp"
 #include "module.hpp"
+#include "mount.hpp"
 #include "process.hpp"
 #include "snapshot.hpp"
 
@@ -401,19 +402,17 @@ TEST(take_with_a_device_gone_is_enodev_and_takes_none)
 	EXPECT(stays.holds(1, 0, 128));
 }
 
-// The tracker of the lower device was there before the store came to stand on it.
+// Another table brings the store of a snapshot to stand there, after the create.
 TEST(take_under_the_store_of_another_snapshot_is_ebusy)
 {
 	const Control control;
-	const NullDisk other(16), lower(16), store(16);
-	{
-		const Snapshot before(control, {&lower}, Snapshot::Trackers::Keep);
-	}
+	const NullDisk other(16), origin(16), lower(16), store(16);
 	const DmDisk upper(linear(lower));
 	const Snapshot holds(control, {&other});
 	holds.take_with(upper);
-	const Snapshot snapshot(control, {&lower});
+	const Snapshot snapshot(control, {&origin});
 	REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+	upper.reload(linear(origin));
 	EXPECT_ERRNO(snapshot.take(), EBUSY);
 	EXPECT_ERRNO(holds.destroy(), 0);
 	EXPECT_ERRNO(snapshot.take(), 0);
@@ -438,6 +437,33 @@ TEST(take_with_writes_that_do_not_end_is_ebusy_and_takes_none)
 	EXPECT_EQ(writer.wait(), 0);
 	EXPECT_ERRNO(snapshot.take(), 0);
 	EXPECT(snapshot.image_of(slow).holds(1, 0, 8));
+}
+
+// Its freeze writes what is dirty, and that lasts.
+TEST(take_with_a_file_system_that_does_not_freeze_is_etimedout, .timeout_seconds = 180)
+{
+	const Control control;
+	const NullDisk lower(64), store(64);
+	const DmDisk origin(linear(lower));
+	make_file_system(origin, "ext4");
+	Mount mounted(origin);
+	const module::Parameter limit("freeze_timeout_ms", "200");
+	const Snapshot snapshot(control, {&origin});
+	REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+	origin.reload(slow_writes(lower, 1000));
+	mounted.write_files("dirty", 4, 64);
+	EXPECT_ERRNO(snapshot.take(), ETIMEDOUT);
+	EXPECT_EQ(image_nodes(), std::set<std::string>{});
+	EXPECT_EQ(tracker_of(control, origin.number())->snap_number, 0);
+	// What was frozen too late is thawed.
+	origin.reload(linear(lower));
+	mounted.write_files("later", 4, 64);
+	EXPECT_ERRNO(mounted.sync(), 0);
+	REQUIRE_ERRNO(module::set_parameter("freeze_timeout_ms", "60000"), 0);
+	EXPECT_ERRNO(snapshot.take(), 0);
+	EXPECT_ERRNO(snapshot.destroy(), 0);
+	EXPECT(mounted.holds_files("dirty", 4, 64));
+	EXPECT_ERRNO(mounted.unmount(), 0);
 }
 
 TEST(of_concurrent_takes_exactly_one_wins, .timeout_seconds = 180)

@@ -332,26 +332,7 @@ TEST(a_tracker_does_not_pass_to_a_new_device_of_that_number)
 	EXPECT_EQ(changed_blocks(control, number, 0), std::vector<unsigned>{0});
 }
 
-TEST(a_tracker_does_not_hold_its_device_open)
-{
-	const Control control;
-	const NullDisk lower(16);
-	const DmDisk origin("0 32768 linear " + lower.path() + " 0");
-	const Tracked tracked(control, origin);
-	// Without --retry and --force: it fails if somebody has the device open.
-	run_or_throw({"udevadm", "settle"});
-	EXPECT_EQ(run({"dmsetup", "remove", origin.dm_name()}).output, "");
-	EXPECT_EQ(control.trackers(), 0u);
-}
-
 // --- what cannot be tracked ------------------------------------------------------------------
-
-TEST(zoned_devices_are_refused)
-{
-	const Control control;
-	const NullDisk zoned(64, {"zoned=1", "zone_size=4"});
-	expect_untrackable(control, zoned.number());
-}
 
 TEST(devices_without_capacity_are_refused)
 {
@@ -361,15 +342,6 @@ TEST(devices_without_capacity_are_refused)
 		skip("no loop devices here");
 	const Disk empty(free.output.substr(0, free.output.find('\n')));
 	expect_untrackable(control, empty.number());
-}
-
-TEST(devices_with_integrity_metadata_are_refused)
-{
-	const Control control;
-	const ScsiDisk disk({"dev_size_mb=16", "dif=1", "dix=1"});
-	if (!exists("/sys/block/" + disk.name() + "/integrity/format"))
-		skip("scsi_debug has no integrity metadata here");
-	expect_untrackable(control, disk.number());
 }
 
 // Until 6.3 such drivers took pages of swap and of the page cache without a bio.

@@ -20,10 +20,14 @@ TCG_CPU = "max,erms=off,fsrm=off"
 # instructions are time, that would drown what is measured.
 ICOUNT_CPU = f"{TCG_CPU},vendor=GenuineIntel"
 
+# One CPU until the devices are found (guest/init starts the others): with parallel emulation QEMU 10 may
+# die of an assertion (iotlb_to_section, msix_table_mmio_write) when another CPU runs while the kernel
+# sizes and moves the address ranges of PCI devices.
+#
 # A busy machine may stop a virtual CPU for seconds: the watchdogs get more patience than by default.
 # An oops ends the guest at once: what comes after it says nothing, and may hang until the timeout.
 KERNEL_ARGUMENTS = ("console=ttyS0 no_timer_check watchdog_thresh=30 "
-                    "rcupdate.rcu_cpu_stall_timeout=60 log_buf_len=16M printk.devkmsg=on "
+                    "maxcpus=1 rcupdate.rcu_cpu_stall_timeout=60 log_buf_len=16M printk.devkmsg=on "
                     "sysrq_always_enabled oops=panic panic=-1 net.ifnames=0")
 
 

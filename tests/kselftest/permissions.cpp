@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// permissions: who may do what. The right is the caller's, CAP_SYS_ADMIN in the first user namespace;
+// who opened the node, and the mode of the node, decide nothing.
+#include "kselftest.hpp"
+
+#include "file.hpp"
+#include "process.hpp"
+#include "requests.hpp"
+#include "scratch.hpp"
+#include "snapshot.hpp"
+
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+using namespace kselftest;
+
+namespace
+{
+
+constexpr unsigned kNobody = 65534;
+
+void become_nobody()
+{
+	REQUIRE_EQ(syscall(SYS_setgroups, 0, nullptr), 0);
+	REQUIRE_EQ(setresgid(kNobody, kNobody, kNobody), 0);
+	REQUIRE_EQ(setresuid(kNobody, kNobody, kNobody), 0);
+}
+
+// The capabilities of this process: all of root's that are in `keep` stay in effect.
+void set_capabilities(std::uint64_t keep)
+{
+	__user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+	__user_cap_data_struct data[2]{};
+
+	REQUIRE_EQ(syscall(SYS_capget, &header, data), 0);
+	for (int i = 0; i < 2; i++) {
+		data[i].permitted &= static_cast<__u32>(keep >> 32 * i);
+		data[i].effective = data[i].permitted;
+		data[i].inheritable = 0;
+	}
+	REQUIRE_EQ(syscall(SYS_capset, &header, data), 0);
+}
+
+constexpr std::uint64_t kAdmin = 1ull << CAP_SYS_ADMIN;
+
+// All requests, with good arguments where these could do something.
+void expect_all_are_refused(const Control &control, const blk_snap_uuid &id, blk_snap_dev origin,
+			    blk_snap_dev store)
+{
+	static unsigned char memory[65536];
+	for (const std::uint32_t request : kRequests)
+		EXPECT_ERRNO(control.try_call(request, memory), EPERM);
+	for (const std::uint32_t request : kRequests)
+		EXPECT_ERRNO(control.try_call(request, nullptr), EPERM);
+	blk_snap_version version{};
+	EXPECT_ERRNO(control.try_call(IOCTL_BLK_SNAP_VERSION, &version), EPERM);
+	EXPECT_EQ(version.major, 0);
+	EXPECT_ERRNO(control.try_destroy(id), EPERM);
+	EXPECT_ERRNO(control.try_take(id), EPERM);
+	EXPECT_ERRNO(control.try_append(id, store, {{0, 4096}}), EPERM);
+	EXPECT_ERRNO(remove_tracker(control, origin), EPERM);
+	EXPECT_ERRNO(try_create(control, {store}), EPERM);
+	EXPECT_ERRNO(mark_dirty(control, origin, {{0, 1}}), EPERM);
+	// Nor is it told which numbers exist.
+	EXPECT_ERRNO(control.try_call(0x4008560c, memory), EPERM);
+	EXPECT_ERRNO(control.try_call(0x5401, memory), EPERM);
+}
+
+// Runs `lose_rights` and then all requests in a child, and looks at what came of it.
+void expect_refused_after(void (*lose_rights)())
+{
+	const Control control;
+	const NullDisk origin(16), store(16);
+	const Snapshot snapshot(control, {&origin});
+	const blk_snap_dev origin_number = origin.number(), store_number = store.number();
+	Child child([&] {
+		try {
+			lose_rights();
+			expect_all_are_refused(control, snapshot.id(), origin_number, store_number);
+		} catch (const Failed &) {
+			return 1;
+		} catch (const Skipped &skipped) {
+			note("%s", skipped.reason.c_str());
+			return 4;
+		}
+		return 0;
+	});
+	const int status = child.wait();
+	if (status == 4)
+		skip("such a caller cannot be made here");
+	EXPECT_EQ(status, 0);
+	EXPECT_EQ(control.snapshots(), 1u);
+	EXPECT_EQ(control.trackers(), 1u);
+	EXPECT_ERRNO(snapshot.take(), ENOSPC);
+	blk_snap_snapshot_event event;
+	EXPECT_ERRNO(snapshot.wait_event(0, event), 0);
+}
+
+} // namespace
+
+TEST(a_node_that_root_opened_is_of_no_use_to_others)
+{
+	expect_refused_after(become_nobody);
+}
+
+TEST(root_without_cap_sys_admin_is_refused)
+{
+	expect_refused_after([] { set_capabilities(~kAdmin); });
+}
+
+TEST(root_of_another_user_namespace_is_refused)
+{
+	expect_refused_after([] {
+		if (unshare(CLONE_NEWUSER))
+			skip("no user namespaces here");
+	});
+}
+
+// The node is one of many that could exist: its mode is no protection.
+TEST(a_node_that_anybody_may_open_is_of_no_use_to_others)
+{
+	struct stat status;
+	REQUIRE_EQ(stat("/dev/blksnap", &status), 0);
+	const std::string node = "/dev/kst-blksnap";
+	REQUIRE_EQ(mknod(node.c_str(), S_IFCHR | 0666, status.st_rdev), 0);
+	REQUIRE_EQ(chmod(node.c_str(), 0666), 0);
+	Child child([&] {
+		become_nobody();
+		const int fd = open(node.c_str(), O_RDWR);
+		if (fd < 0)
+			return errno;
+		static unsigned char memory[65536];
+		for (const std::uint32_t request : kRequests)
+			EXPECT_ERRNO(ioctl(fd, request, memory) < 0 ? errno : 0, EPERM);
+		return 0;
+	});
+	EXPECT_ERRNO(child.wait(), 0);
+	// Root may use what somebody else opened: the right is the caller's.
+	const int fd = open(node.c_str(), O_RDWR);
+	blk_snap_version version;
+	EXPECT_EQ(ioctl(fd, IOCTL_BLK_SNAP_VERSION, &version), 0);
+	close(fd);
+	unlink(node.c_str());
+}
+
+TEST(cap_sys_admin_is_all_that_is_needed)
+{
+	const Control control;
+	const NullDisk origin(16), store(16);
+	const blk_snap_dev origin_number = origin.number(), store_number = store.number();
+	Child child([&] {
+		// Another user with that capability alone.
+		prctl(PR_SET_KEEPCAPS, 1);
+		become_nobody();
+		set_capabilities(kAdmin);
+		const blk_snap_uuid id = control.create({origin_number});
+		EXPECT_ERRNO(control.try_append(id, store_number, {{0, 32768}}), 0);
+		EXPECT_ERRNO(control.try_take(id), 0);
+		EXPECT_EQ(control.images(id).size(), 1u);
+		EXPECT_ERRNO(control.try_destroy(id), 0);
+		EXPECT_ERRNO(remove_tracker(control, origin_number), 0);
+		return 0;
+	});
+	EXPECT_EQ(child.wait(), 0);
+}
+
+TEST(others_cannot_open_the_node)
+{
+	Child child([] {
+		become_nobody();
+		for (const int flags : {O_RDONLY, O_WRONLY, O_RDWR}) {
+			EXPECT_EQ(open("/dev/blksnap", flags), -1);
+			EXPECT_ERRNO(errno, EACCES);
+		}
+		return 0;
+	});
+	EXPECT_EQ(child.wait(), 0);
+}
+
+// One that is open for reading is as good: the requests do not ask.
+TEST(requests_work_on_a_node_opened_for_reading)
+{
+	const int fd = open("/dev/blksnap", O_RDONLY | O_CLOEXEC);
+	REQUIRE(fd >= 0);
+	blk_snap_version version;
+	EXPECT_EQ(ioctl(fd, IOCTL_BLK_SNAP_VERSION, &version), 0);
+	close(fd);
+}
+
+TEST(images_belong_to_root_alone)
+{
+	const Control control;
+	const NullDisk origin(16), store(16);
+	const Snapshot snapshot(control, {&origin});
+	snapshot.take_with(store);
+	const std::string image = snapshot.image_of(origin).path();
+	(void)run({"udevadm", "settle"}); // its rules may give nodes to a group
+	struct stat status;
+	REQUIRE_EQ(stat(image.c_str(), &status), 0);
+	EXPECT(S_ISBLK(status.st_mode));
+	EXPECT_EQ(status.st_uid, 0u);
+	EXPECT_EQ(status.st_mode & 0007, 0u);
+	Child child([&] {
+		become_nobody();
+		EXPECT_EQ(open(image.c_str(), O_RDONLY), -1);
+		EXPECT_ERRNO(errno, EACCES);
+		return 0;
+	});
+	EXPECT_EQ(child.wait(), 0);
+}
+
+TEST(others_cannot_change_parameters)
+{
+	Child child([] {
+		become_nobody();
+		EXPECT_EQ(write_file("/sys/module/blksnap/parameters/diff_storage_minimum", "8"),
+			  EACCES);
+		return 0;
+	});
+	EXPECT_EQ(child.wait(), 0);
+}
