@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <blksnap_compat.h>
+#include <cstddef>
 #include <world/report.hpp>
 
 namespace sim
@@ -101,7 +102,12 @@ long list(const char *name, unsigned command, bool compat, UserBuffer &buffer, A
 	  Count &count, std::vector<Item> &items)
 {
 	arg->count = count.room == kNoArray ? 0 : count.room;
+	char *hole = buffer.at<char>(offsetof(Argument, count) + sizeof(u32));
+	if (!compat) // a pointer follows, on a boundary of eight bytes
+		std::memset(hole, kUntouched, sizeof(u32));
 	const long result = call(name, command, buffer, compat);
+	if (!compat && result >= 0 && std::count(hole, hole + sizeof(u32), 0) != sizeof(u32))
+		fail("ioctl", "%s leaves a hole that is not zero", name);
 	const bool told = count.room != kNoArray && result >= 0;
 	const u32 filled = told ? arg->count : 0;
 	if (told && filled > count.room)

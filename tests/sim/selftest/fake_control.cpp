@@ -18,7 +18,12 @@ template <class T> struct Argument {
 	{
 		error = shim_user_read(&value, address, sizeof(value));
 	}
-	int store() { return shim_user_write(address, &value, sizeof(value)); }
+	int store()
+	{
+		if constexpr (requires { value.count; }) // the hole before the pointer
+			std::memset(reinterpret_cast<char *>(&value.count) + 4, 0, 4);
+		return shim_user_write(address, &value, sizeof(value));
+	}
 	shim_u64 address;
 	T value;
 	int error;
