@@ -33,6 +33,17 @@ void writes_that_do_not_end(History &history);
 void list_meets_wrap(History &history);
 void dirty_ranges(History &history);
 
+// stolen_time.cpp
+void takes_fail_under_writers(History &history);
+void generations_change_under_writers(History &history);
+void backups_under_writers(History &history);
+void destroys_under_writers(History &history);
+void trackers_go_under_writers(History &history);
+
+// programs.cpp
+void name_cannot_be_told(History &history);
+void event_cannot_be_told(History &history);
+
 namespace
 {
 
@@ -54,6 +65,13 @@ constexpr Case kCases[] = {
 	{"writes-that-do-not-end", writes_that_do_not_end},
 	{"list-meets-wrap", list_meets_wrap},
 	{"dirty-ranges", dirty_ranges},
+	{"takes-fail-under-writers", takes_fail_under_writers},
+	{"generations-change-under-writers", generations_change_under_writers},
+	{"backups-under-writers", backups_under_writers},
+	{"destroys-under-writers", destroys_under_writers},
+	{"trackers-go-under-writers", trackers_go_under_writers},
+	{"name-cannot-be-told", name_cannot_be_told},
+	{"event-cannot-be-told", event_cannot_be_told},
 };
 
 } // namespace
