@@ -43,6 +43,7 @@ void trackers_go_under_writers(History &history);
 // programs.cpp
 void name_cannot_be_told(History &history);
 void event_cannot_be_told(History &history);
+void waiter_is_killed(History &history);
 
 namespace
 {
@@ -72,6 +73,7 @@ constexpr Case kCases[] = {
 	{"trackers-go-under-writers", trackers_go_under_writers},
 	{"name-cannot-be-told", name_cannot_be_told},
 	{"event-cannot-be-told", event_cannot_be_told},
+	{"waiter-is-killed", waiter_is_killed},
 };
 
 } // namespace

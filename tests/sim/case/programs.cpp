@@ -51,4 +51,34 @@ void event_cannot_be_told(History &history)
 	SIM_EXPECT(agent_ioctl::destroy(id) == 0);
 }
 
+// A signal ends the wait and harms nothing; a destroy ends it, too.
+void waiter_is_killed(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(64);
+	SnapshotModel &snapshot = stage.create({&disk}); // its first event is read
+	for (const long expected : {-4, -3}) {
+		Fiber *waiter = nullptr;
+		bool ended = false;
+		stage.spawn("waiter", [&] {
+			agent_ioctl::Event event;
+			waiter = &scheduler().current();
+			SIM_EXPECT(agent_ioctl::wait_event(snapshot.id, 60'000, event) == expected);
+			ended = true;
+		});
+		while (!waiter)
+			scheduler().sleep(10);
+		scheduler().sleep(world().random.below(20));
+		SIM_EXPECT(!ended);
+		if (expected == -4) {
+			waiter->signalled = true;
+			scheduler().wake(*waiter);
+		} else {
+			stage.destroy(snapshot);
+		}
+		stage.join();
+		SIM_EXPECT(scheduler().now() < 1'000'000);
+	}
+}
+
 } // namespace sim
