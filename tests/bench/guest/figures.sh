@@ -119,6 +119,10 @@ measure_memory_1tib()
 	origin=/dev/origin store=/dev/store store_sectors=$((64 * 2048))
 	udevadm settle
 	blksnap_start
+	# What the first tracker and the first snapshot take once and for all is not of this device.
+	blksnap_fresh
+	blksnap_release
+	blksnap tracker_remove --device $origin
 	watch_large_allocations
 	remember_memory
 	snapshot=$(blksnap snapshot_create --device $origin)
@@ -203,7 +207,8 @@ take_once()
 	blksnap snapshot_appendstorage --id "$snapshot" --device /dev/store --range "0:$((64 * 2048))"
 	strace -f -T -e trace=ioctl -o trace blksnap snapshot_take --id "$snapshot"
 	take_us=$(sed -n 's/.*<\([0-9]*\)\.\([0-9]*\)>$/\1\2/p' trace | sed 's/^0*//' | sort -n | tail -1)
-	stall_us=$(dmesg | sed -n 's/.*blksnap: take: .* held up for \([0-9]*\) us.*/\1/p' | tail -1)
+	stall_us=$(dmesg | sed -n 's/.*blksnap: .* held up for \([0-9]*\) us.*/\1/p' | tail -1)
+	[[ -n $take_us && -n $stall_us ]]
 	udevadm settle
 	blksnap snapshot_destroy --id "$snapshot"
 }
