@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The kselftest suite, run as on any machine. Each of its tests counts as one of ours.
-# vm: own-boot timeout=1800 disks=0 memory=2G
+# vm: own-boot timeout=3600 disks=0 memory=2G
 # shellcheck source=tests/vm/tap
 . "$(dirname "$0")/../tap"
 
