@@ -26,6 +26,7 @@ struct shim_work {
 	bool delayed = false;
 	bool dying = false;
 	sim::u64 delay_ticket = 0;
+	sim::Fiber *runner = nullptr;
 	sim::Fiber *destroyer = nullptr;
 };
 

@@ -33,12 +33,14 @@ const char *kind_name(enum shim_work_kind kind)
 
 void run(shim_work *work)
 {
+	work->runner = &scheduler().current();
 	while (work->queued) {
 		work->queued = false;
 		scheduler().point();
 		blksnap_work_run(work->kind, work->owner);
 	}
 	work->running = false;
+	work->runner = nullptr;
 	if (work->destroyer)
 		scheduler().wake(*work->destroyer);
 }
@@ -95,6 +97,8 @@ void shim_work_queue_delayed(shim_work *work, shim_u32 delay_ms) noexcept
 void shim_work_destroy(shim_work *work) noexcept
 {
 	scheduler().might_sleep("work destroy");
+	if (work->runner == &scheduler().current())
+		fail("work", "%s is destroyed by its own run", kind_name(work->kind));
 	work->dying = true;
 	for (;;) {
 		work->delayed = false;

@@ -229,7 +229,10 @@ void blksnap_image_submit(void *image, bio *bio) noexcept
 	shim_bio_end(bio, 0);
 }
 
-void blksnap_work_run(enum shim_work_kind, void *) noexcept {}
+void blksnap_work_run(enum shim_work_kind, void *owner) noexcept
+{
+	shim_work_destroy(*static_cast<shim_work **>(owner));
+}
 
 int blksnap_module_init() noexcept
 {
@@ -238,6 +241,10 @@ int blksnap_module_init() noexcept
 	shim_spinlock_init(&core->lock, SHIM_RANK_DISK, "fake outer");
 	shim_spinlock_init(&core->inner, SHIM_RANK_AREA, "fake inner");
 	shim_waitqueue_init(&core->moved, "fake progress");
+	if (fault() == Fault::WorkEndsItself) {
+		core->work = shim_work_create(SHIM_WORK_SWEEP, &core->work, "fake");
+		shim_work_queue(core->work);
+	}
 	return shim_hook_install();
 }
 

@@ -10,6 +10,7 @@
 #include <blksnap/port/bio.h>
 #include <blksnap/port/image.h>
 #include <blksnap/port/lock.h>
+#include <blksnap/port/work.h>
 #include <blksnap.h>
 #include <deque>
 #include <memory>
@@ -28,8 +29,9 @@ enum class Fault {
 	LeaksPage,
 	SleepsInHook,
 	LocksInverted,
-	BlindMap,   // the CBT map says that nothing changed
-	LosesImage, // image reads give an error
+	BlindMap,	// the CBT map says that nothing changed
+	LosesImage,	// image reads give an error
+	WorkEndsItself, // a work drops the last reference to what owns it
 };
 Fault fault();
 
@@ -81,6 +83,7 @@ struct Core {
 	std::vector<std::unique_ptr<Snapshot>> snapshots;
 	std::vector<Tracker> trackers;
 	std::vector<Range> ranges;
+	shim_work *work = nullptr; // of Fault::WorkEndsItself
 };
 extern Core *core;
 
