@@ -7,6 +7,23 @@
 namespace blksnap
 {
 
+namespace
+{
+
+// Does one of the ranges lie on the tracked device?
+bool meets(const Tracker &tracker, const shim_bdev_info &store,
+	   const Vector<DiffStorage::GivenRange> &ranges)
+{
+	if (tracker.info().disk_key != store.disk_key)
+		return false;
+	for (const auto &range : ranges)
+		if (!tracker.covered(store.start_sector + range.sector, range.sectors).empty())
+			return true;
+	return false;
+}
+
+} // namespace
+
 Result<void> Control::append_storage(const Uuid &id, DeviceNumber number,
 				     const Vector<DiffStorage::GivenRange> &ranges)
 {
@@ -110,30 +127,21 @@ Result<void> Control::check_covered(const shim_bdev_info &store,
 		if (!snapshot->covering)
 			continue;
 		for (Snapshot::Member &member : snapshot->members()) {
-			if (member.tracker->info().disk_key != store.disk_key)
+			if (!meets(*member.tracker, store, ranges))
 				continue;
-			for (const auto &range : ranges) {
-				if (member.tracker
-					    ->covered(store.start_sector + range.sector,
-						      range.sectors)
-					    .empty())
-					continue;
-				if (snapshot->state() == Snapshot::State::Ending) {
-					COVERAGE_MARK("storage: on what an ending snapshot covers");
-					end_area(*member.tracker);
-					break;
-				}
-				shim_log(
-					params.storage_on_origin_after_take ? SHIM_LOG_WARNING
-									    : SHIM_LOG_ERROR,
-					"%s: storage lies on %s, whose snapshot is taken; allocate "
-					"before take, or elsewhere",
-					store.name, member.tracker->info().name);
-				if (!params.storage_on_origin_after_take ||
-				    snapshot->state() != Snapshot::State::Taken)
-					return Errno::Busy;
-				break; // said once, not for each range
+			if (snapshot->state() == Snapshot::State::Ending) {
+				COVERAGE_MARK("storage: on what an ending snapshot covers");
+				end_area(*member.tracker);
+				continue;
 			}
+			shim_log(params.storage_on_origin_after_take ? SHIM_LOG_WARNING
+								     : SHIM_LOG_ERROR,
+				 "%s: storage lies on %s, whose snapshot is taken; allocate "
+				 "before take, or elsewhere",
+				 store.name, member.tracker->info().name);
+			if (!params.storage_on_origin_after_take ||
+			    snapshot->state() != Snapshot::State::Taken)
+				return Errno::Busy;
 		}
 	}
 	return {};
