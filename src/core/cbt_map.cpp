@@ -159,6 +159,19 @@ Result<Own<CbtMap::Table>> CbtMap::make_table() const
 bool CbtMap::mark(u64 sector, u64 sectors)
 {
 	Table &table = *write_.load(Order::Acquire);
+	const u64 last = sector + sectors - 1;
+	const u32 shift = table.geometry.shift - kSectorShift;
+	// Nearly all writes: one block, nobody copies.
+	if (sector <= last && last < table.geometry.capacity_sectors &&
+	    !((sector ^ last) >> shift) && !table.mirror.load(Order::Acquire)) [[likely]] {
+		store_byte(table.bytes[sector >> shift], table.number.load(Order::Acquire));
+		return true;
+	}
+	return mark_blocks(table, sector, sectors);
+}
+
+bool CbtMap::mark_blocks(Table &table, u64 sector, u64 sectors)
+{
 	Table *mirror = table.mirror.load(Order::Acquire);
 	const u8 number = table.number.load(Order::Acquire);
 	table.each_byte(sector, sectors, [=](u8 &byte) { store_byte(byte, number); });

@@ -83,14 +83,14 @@ u32 ChunkMap::Leaf::position(u64 block) const
 	if (block - base >= kLeafSpan)
 		return count;
 	const u32 target = static_cast<u32>(block - base) << 8 | 0xff;
-	u32 low = 0;
-	for (u32 size = count; size > 0;) {
+	// `low` moves only to entries behind one that starts at or before `block`.
+	const Entry *low = entries;
+	for (u32 size = count; size > 1;) {
 		const u32 half = size / 2;
-		const bool right = entries[low + half].place <= target;
-		low = right ? low + half + 1 : low;
-		size = right ? size - half - 1 : half;
+		low += low[half - 1].place <= target ? half : 0;
+		size -= half;
 	}
-	return low;
+	return static_cast<u32>(low - entries) + (low->place <= target);
 }
 
 // Does entry `i` end where a run at (block, unit) begins?
@@ -219,14 +219,13 @@ void ChunkMap::Leaf::absorb(Extent &extent)
 // The last child whose key is not above `block`; child 0 if there is none.
 u32 ChunkMap::Inner::child_of(u64 block) const
 {
-	u32 low = 1;
-	for (u32 size = count - 1; size > 0;) {
+	const u64 *low = keys;
+	for (u32 size = count; size > 1;) {
 		const u32 half = size / 2;
-		const bool right = keys[low + half] <= block;
-		low = right ? low + half + 1 : low;
-		size = right ? size - half - 1 : half;
+		low += low[half] <= block ? half : 0;
+		size -= half;
 	}
-	return low - 1;
+	return static_cast<u32>(low - keys);
 }
 
 void ChunkMap::Inner::link(u32 i, u64 key, void *child)
@@ -314,15 +313,23 @@ ChunkMap::Run ChunkMap::lookup(u64 block, u64 limit_blocks) const
 	ASSERT(limit_blocks > 0);
 	if (!root_)
 		return {limit_blocks, false, 0};
-	const Spot spot = find(block);
-	const Leaf &leaf = *spot.leaf;
+	const u64 *bound =
+		nullptr; // where the next leaf begins, if there is one: that block is mapped
+	const void *node = root_;
+	for (u32 level = depth_; level > 1; level--) {
+		const auto &inner = *static_cast<const Inner *>(node);
+		const u32 i = inner.child_of(block);
+		if (i + 1 < inner.count)
+			bound = &inner.keys[i + 1];
+		node = inner.children[i];
+	}
+	const auto &leaf = *static_cast<const Leaf *>(node);
 	const u32 next = leaf.position(block);
 	if (next > 0 && block < leaf.end(next - 1))
 		return leaf.run(next - 1, block, limit_blocks);
-	if (next == leaf.count && !spot.turn)
-		return {limit_blocks, false, 0};
-	const u64 next_mapped = next < leaf.count ? leaf.start(next) : spot.bound();
-	return {min(limit_blocks, next_mapped - block), false, 0};
+	if (next < leaf.count)
+		return {min(limit_blocks, leaf.start(next) - block), false, 0};
+	return {bound ? min(limit_blocks, *bound - block) : limit_blocks, false, 0};
 }
 
 void ChunkMap::insert(u64 block, u32 blocks, u32 unit, Spares &spares)

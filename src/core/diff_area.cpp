@@ -30,16 +30,6 @@ const char *words_for(Errno why)
 	}
 }
 
-u64 first_block(SectorRange range)
-{
-	return range.first / kSectorsPerBlock;
-}
-
-u64 end_block(SectorRange range)
-{
-	return (range.end() + kSectorsPerBlock - 1) / kSectorsPerBlock;
-}
-
 // How many whole blocks from `block` on show zeroes anyway.
 u64 excluded_blocks(const ExcludedRanges &excluded, u64 block, u64 limit)
 {
@@ -64,6 +54,7 @@ Result<Own<DiffArea>> DiffArea::create(Tracker &tracker, shim_bdev *origin, Diff
 	auto area = TRY(try_new<DiffArea>(Gfp::Kernel, tracker, origin, storage, events, limits));
 
 	TRY(area->fill_pools());
+	TRY(area->known_.init(tracker.info().sectors / kSectorsPerBlock + 1));
 	area->work_ = shim_work_create(SHIM_WORK_COPY, area.get(), tracker.info().name);
 	if (!area->work_)
 		return Errno::NoMem;
@@ -81,37 +72,68 @@ DiffArea::~DiffArea()
 
 // In slices, so that a bio of GiBs does not keep interrupts off: blocks only ever go towards Stored,
 // so what a slice found preserved stays so.
-DiffArea::Preserve DiffArea::preserve(bio *bio, SectorRange range)
+DiffArea::Preserve DiffArea::preserve(bio *bio, SectorRange range, bool may_read)
 {
 	const u64 end = end_block(range);
-	u64 block = first_block(range);
+	Preserve result;
 
-	while (block < end) {
+	for (u64 block = first_block(range); block < end;) {
 		Scan scan;
-		const auto result = state_.with([&](State &state) {
-			if (state.closed) {
-				scan.next = end;
-				return Preserve::Done;
-			}
-			scan = start_copies(state, block, end, CopyUse::Origin);
-			if (!scan.wait_for && !scan.starved)
-				return Preserve::Done;
-			shim_bio_prepare_park(bio);
-			if (scan.wait_for)
-				scan.wait_for->origin_waiters.push_back(bio);
-			else
-				state.origin_budget.wait(bio);
-			return Preserve::Parked;
-		});
-		if (scan.started)
-			shim_work_queue(work_);
-		if (scan.starved)
-			storage_.flush();
-		if (result == Preserve::Parked)
-			return result;
+		result = preserve_slice(bio, scan, block, end, may_read);
+		if (result.parked || result.claimed)
+			break;
 		block = scan.next;
 	}
-	return Preserve::Done;
+	return result;
+}
+
+DiffArea::Preserve DiffArea::preserve_slice(bio *bio, Scan &scan, u64 block, u64 end, bool may_read)
+{
+	may_read = may_read && shim_submitter_may_read(bio);
+	const auto result = state_.with([&](State &state) {
+		scan.next = end;
+		if (state.closed)
+			return Preserve{};
+		start_copies(state, scan, block, end, CopyUse::Origin);
+		if (!scan.wait_for && !scan.starved) {
+			known_.add(block, scan.next);
+			return Preserve{};
+		}
+		if (may_read && !scan.started.empty())
+			return Preserve{.claimed = claim(scan.started)};
+		if (!scan.started.empty())
+			shim_work_queue(work_);
+		state.to_read.splice_back(scan.started);
+		park(state, bio, scan);
+		return Preserve{.parked = true};
+	});
+	if (scan.starved)
+		storage_.flush();
+	return result;
+}
+
+void DiffArea::park(State &state, bio *bio, Scan &scan)
+{
+	shim_bio_prepare_park(bio);
+	if (scan.wait_for)
+		scan.wait_for->origin_waiters.push_back(bio);
+	else
+		state.origin_budget.wait(bio);
+}
+
+// From here on they are the claimant's alone: until they are read nobody else touches them.
+Copy *DiffArea::claim(CopyQueue &copies)
+{
+	Copy *first = nullptr;
+	Copy **link = &first;
+
+	while (Copy *copy = copies.pop_front()) {
+		copy->state = Copy::State::Reading;
+		*link = copy;
+		link = &copy->next_in_read;
+	}
+	*link = nullptr;
+	return first;
 }
 
 bool DiffArea::is_preserved(SectorRange range)
@@ -120,6 +142,8 @@ bool DiffArea::is_preserved(SectorRange range)
 	u64 block = first_block(range);
 	bool preserved = true;
 
+	if (known_.knows(block, end))
+		return true;
 	while (preserved && block < end) {
 		preserved = state_.with([&](State &state) {
 			if (state.closed) {
@@ -151,20 +175,18 @@ u64 DiffArea::preserved_blocks(State &state, u64 block, u64 end)
 
 // Begins a copy for each block of a slice that has none. The bio waits for the first that is not
 // buffered yet, and walks again then.
-DiffArea::Scan DiffArea::start_copies(State &state, u64 block, u64 end, CopyUse use)
+void DiffArea::start_copies(State &state, Scan &scan, u64 block, u64 end, CopyUse use)
 {
-	const Scan scan = walk(state, block, end, use);
 	BioList woken;
 
+	walk(state, scan, block, end, use);
 	if (!scan.starved)
 		budget(state, use).pass_on(woken);
 	wake(use, woken);
-	return scan;
 }
 
-DiffArea::Scan DiffArea::walk(State &state, u64 block, u64 end, CopyUse use)
+void DiffArea::walk(State &state, Scan &scan, u64 block, u64 end, CopyUse use)
 {
-	Scan scan;
 	u64 begun = 0;
 
 	for (u32 i = 0; i < kWalkLookups && begun < kWalkBlocks && block < end; i++) {
@@ -185,7 +207,7 @@ DiffArea::Scan DiffArea::walk(State &state, u64 block, u64 end, CopyUse use)
 				scan.starved = true;
 				break;
 			}
-			scan.started = true;
+			scan.started.push_back(*copy);
 			begun += copy->blocks;
 		}
 		if (copy->state != Copy::State::Buffered && !scan.wait_for)
@@ -193,7 +215,6 @@ DiffArea::Scan DiffArea::walk(State &state, u64 block, u64 end, CopyUse use)
 		block = copy->end();
 	}
 	scan.next = block;
-	return scan;
 }
 
 Copy *DiffArea::start_copy(State &state, u64 first, u64 blocks, CopyUse use)
@@ -204,7 +225,6 @@ Copy *DiffArea::start_copy(State &state, u64 first, u64 blocks, CopyUse use)
 	if (!copy)
 		return nullptr;
 	state.copies.insert(*copy);
-	state.to_read.push_back(*copy);
 	live_.fetch_add(1, Order::Relaxed);
 	return copy;
 }
@@ -231,7 +251,7 @@ void DiffArea::run_copy()
 			return static_cast<Copy *>(nullptr);
 		});
 		if (head)
-			submit_read(*head, pages);
+			(void)submit_read(*head, pages, true);
 		else if (!more)
 			return;
 	}
@@ -261,11 +281,35 @@ Copy *DiffArea::next_read(State &state, u32 &pages)
 	return head;
 }
 
-void DiffArea::submit_read(Copy &head, u32 pages)
+// The copies may be gone, and the area with them, when this returns.
+void DiffArea::read_claimed(Copy *claimed)
+{
+	while (claimed) {
+		Copy &copy = *claimed;
+		claimed = std::exchange(copy.next_in_read, nullptr);
+		if (!copy.area.submit_read(copy, copy.blocks, false))
+			copy.area.leave_to_worker(copy);
+	}
+}
+
+void DiffArea::leave_to_worker(Copy &copy)
+{
+	state_.with([&](State &state) {
+		copy.state = Copy::State::Queued;
+		state.to_read.push_back(copy);
+		// Under the lock: when it is released the copy can be gone, and the area.
+		shim_work_queue(work_);
+	});
+}
+
+// False: it would have had to wait for a bio.
+bool DiffArea::submit_read(Copy &head, u32 pages, bool may_wait)
 {
 	const u64 device_bytes = tracker_.info().sectors << kSectorShift;
-	shim_io *io = shim_io_alloc(origin_, SHIM_IO_READ, head.first * kSectorsPerBlock, pages);
-
+	shim_io *io = shim_io_alloc(origin_, SHIM_IO_READ, head.first * kSectorsPerBlock, pages,
+				    may_wait);
+	if (!io)
+		return false;
 	for (Copy *copy = &head; copy; copy = copy->next_in_read) {
 		for (u32 i = 0; i < copy->blocks; i++) {
 			const u64 at = (copy->first + i) << kBlockShift;
@@ -279,6 +323,7 @@ void DiffArea::submit_read(Copy &head, u32 pages)
 		}
 	}
 	shim_io_submit(io, static_cast<IoOwner *>(&head));
+	return true;
 }
 
 void DiffArea::on_copy_read(Copy &head, int error)
@@ -295,6 +340,7 @@ void DiffArea::on_copy_read(Copy &head, int error)
 	}
 	note_progress();
 	state_.with([&](State &state) {
+		epoch_.fetch_add(1, Order::Release);
 		for (Copy *copy = &head, *next; copy; copy = next) {
 			next = copy->next_in_read;
 			if (state.closed) {
@@ -304,6 +350,7 @@ void DiffArea::on_copy_read(Copy &head, int error)
 			}
 			copy->state = Copy::State::Buffered;
 			copy->in_store = true;
+			known_.add(copy->first, copy->end());
 			origin.splice_back(copy->origin_waiters);
 			to_store.push_back(*copy);
 			hurry |= !copy->image_waiters.empty();
@@ -380,7 +427,9 @@ void DiffArea::unpin(Copy &copy)
 
 DiffArea::Source DiffArea::locate(SectorRange range)
 {
-	return state_.with([&](State &state) {
+	// Before the look: what is preserved after it was read raises the epoch.
+	const u32 epoch = epoch_.load(Order::Acquire);
+	Source source = state_.with([&](State &state) {
 		const auto hole = state.excluded.lookup(range.first, range.count);
 		if (hole.excluded)
 			return Source{Source::Kind::Zero, static_cast<u32>(hole.sectors)};
@@ -417,10 +466,16 @@ DiffArea::Source DiffArea::locate(SectorRange range)
 			      .unit = run.unit,
 			      .sector_in_unit = within};
 	});
+	source.epoch = epoch;
+	return source;
 }
 
-bool DiffArea::is_still_at_origin(SectorRange range)
+bool DiffArea::is_still_at_origin(SectorRange range, u32 epoch)
 {
+	// Who changed a block was let go after the epoch was raised. It wraps after 2^32 copies, during
+	// which no read is on its way.
+	if (epoch_.load(Order::Acquire) == epoch)
+		return true;
 	return state_.with([&](State &state) {
 		const u64 end = end_block(range);
 		const auto hole = state.excluded.lookup(range.first, range.count);
@@ -453,11 +508,14 @@ DiffArea::ImageWrite DiffArea::prepare_image_write(bio *bio, SectorRange range)
 
 	while (block < end) {
 		Scan scan;
+		bool started = false;
 		const auto result = state_.with([&](State &state) {
 			const auto hole = state.excluded.lookup(range.first, range.count);
 			if (state.closed || hole.excluded || hole.sectors < range.count)
 				return ImageWrite::Failed;
-			scan = start_copies(state, block, end, CopyUse::Image);
+			start_copies(state, scan, block, end, CopyUse::Image);
+			started = !scan.started.empty();
+			state.to_read.splice_back(scan.started);
 			Copy *copy = first_copy(state, block, scan.next);
 			if (copy)
 				copy->image_waiters.push_back(bio);
@@ -465,7 +523,7 @@ DiffArea::ImageWrite DiffArea::prepare_image_write(bio *bio, SectorRange range)
 				state.image_budget.wait(bio);
 			return copy || scan.starved ? ImageWrite::Parked : ImageWrite::Ready;
 		});
-		if (scan.started)
+		if (started)
 			shim_work_queue(work_);
 		if (result == ImageWrite::Parked)
 			storage_.flush();
@@ -572,7 +630,10 @@ Result<void> DiffArea::exclude(const Vector<SectorRange> &ranges)
 		return {};
 	auto joined = TRY(state_.with_unshared(
 		[&](State &state) { return ExcludedRanges::join(state.excluded, ranges); }));
-	state_.with([&](State &state) { state.excluded.swap(joined); });
+	state_.with([&](State &state) {
+		state.excluded.swap(joined);
+		epoch_.fetch_add(1, Order::Release);
+	});
 	return {};
 }
 

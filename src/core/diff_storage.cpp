@@ -216,7 +216,7 @@ void DiffStorage::write_batch(StoreBatch &batch)
 	commit_parts(batch);
 
 	shim_bdev *bdev = state_.with([&](State &) { return bdevs_[batch.place.device_index]; });
-	shim_io *io = shim_io_alloc(bdev, SHIM_IO_WRITE, batch.place.sector, batch.pages);
+	shim_io *io = shim_io_alloc(bdev, SHIM_IO_WRITE, batch.place.sector, batch.pages, true);
 	for (u32 i = 0; i < batch.parts_count; i++) {
 		const auto &part = batch.parts[i];
 		for (u32 block = 0; block < part.blocks; block++)

@@ -32,21 +32,147 @@ Disk::~Disk()
 {
 	if (work_)
 		shim_work_destroy(work_);
+	while (WriteRecord *record = in_flight_.take_kept())
+		destroy(record);
 	ASSERT(!has_trackers());
 }
 
 // --- the decision ---------------------------------------------------------------------------
 
-blksnap_verdict Disk::submit(bio *bio)
+inline Disk::Hit Disk::meet(Tracker *from, const shim_write &write)
 {
-	switch (decide(bio)) {
-	case Outcome::Pass:
-		return BLKSNAP_PASS;
-	case Outcome::Ended:
-		return BLKSNAP_TAKEN;
-	case Outcome::Parked:
-		break;
+	for (Tracker *t = from; t; t = next_tracker(*t)) {
+		const auto range = t->covered(write.sector, write.sectors);
+		if (!range.empty())
+			return {t, range};
 	}
+	return {nullptr, {0, 0}};
+}
+
+// The gate is or was closed. Parks the bio there and gives null, or counts it in flight.
+WritesInFlight::Slot *Disk::enter_closed_gate(WritesInFlight::Slot *slot, bio *bio)
+{
+	// If the gate opens between the look and the lock, begin again.
+	while (gate_closed_.load(Order::SeqCst)) {
+		WritesInFlight::leave(*slot);
+		idle_.wake_all();
+		if (park_at_gate(bio))
+			return nullptr;
+		COVERAGE_MARK("disk: the gate opens between the look and the lock");
+		slot = &in_flight_.enter();
+	}
+	return slot;
+}
+
+bool Disk::is_preserved(const shim_write &write, Hit hit)
+{
+	for (; hit.tracker; hit = meet_next(hit, write)) {
+		DiffArea *area = hit.tracker->area();
+		if (area && !area->is_preserved(hit.range))
+			return false;
+	}
+	return true;
+}
+
+// Nearly all writes: one tracker, and nothing that a snapshot still needs.
+inline bool Disk::is_settled(const shim_write &write, const Hit &first)
+{
+	const DiffArea *area = first.tracker->area();
+
+	return (!area || area->surely_preserved(first.range)) && !next_tracker(*first.tracker) &&
+	       write.kind != SHIM_WRITE_DISCARD;
+}
+
+// Several snapshots may hold the sectors (a disk and its partition): each keeps its own copy.
+//
+// A discard is advice. While it would destroy content that no copy exists of, it is completed
+// without being passed down, so that a trim of a whole file system costs no copying. It counts
+// as a change all the same.
+Disk::Decision Disk::preserve(bio *bio, const shim_write &write, Hit hit, bool may_read)
+{
+	if (write.kind == SHIM_WRITE_DISCARD)
+		return {is_preserved(write, hit) ? Outcome::Pass : Outcome::Ended};
+	for (; hit.tracker; hit = meet_next(hit, write)) {
+		DiffArea *area = hit.tracker->area();
+		if (!area || area->surely_preserved(hit.range))
+			continue;
+		const auto preserved = area->preserve(bio, hit.range, may_read);
+		if (preserved.claimed)
+			return {Outcome::ReadFirst, preserved.claimed};
+		if (preserved.parked)
+			return {Outcome::Parked};
+	}
+	return {Outcome::Pass};
+}
+
+void Disk::mark_rest(const shim_write &write, Hit hit)
+{
+	while ((hit = meet_next(hit, write)).tracker)
+		hit.tracker->mark(hit.range);
+}
+
+[[gnu::always_inline]] inline Disk::Decision Disk::decide_tracked(bio *bio, const shim_write &write,
+								  const Hit &first, bool may_read)
+{
+	WritesInFlight::Slot *slot = enter_gate(bio);
+	if (!slot) [[unlikely]]
+		return {Outcome::Parked};
+
+	Decision decision{Outcome::Pass};
+	if (!is_settled(write, first)) [[unlikely]]
+		decision = preserve(bio, write, first, may_read);
+	WriteRecord *record = nullptr;
+	if (decision.outcome == Outcome::Pass) {
+		record = take_record(*slot, bio);
+		if (!record) [[unlikely]]
+			decision.outcome = Outcome::Parked;
+	}
+	if (decision.outcome >= Outcome::ReadFirst) [[unlikely]] {
+		// A parked bio is not ours any more.
+		leave(*slot);
+		return decision;
+	}
+	// Marked while counted: a take that drained us has our mark in the old generation.
+	first.tracker->mark(first.range);
+	if (next_tracker(*first.tracker)) [[unlikely]]
+		mark_rest(write, first);
+	if (decision.outcome == Outcome::Ended) [[unlikely]] {
+		leave(*slot);
+		shim_bio_end(bio, 0);
+		return decision;
+	}
+	record->disk = this;
+	record->slot = slot;
+	shim_bio_admit(bio, &record->saved);
+	return decision;
+}
+
+// The same bio on another disk (remapped in place) is decided anew there.
+inline bool Disk::is_admission(shim_bio_saved *admission) const
+{
+	return admission && WriteRecord::from(admission).disk == this;
+}
+
+Disk::Decision Disk::decide(bio *bio, bool may_read)
+{
+	shim_write write;
+	shim_bio_describe_write(bio, &write);
+	// Admitted here before: a remainder of a split, or a driver's retry.
+	if (write.own || is_admission(write.admission)) [[unlikely]]
+		return {Outcome::Pass};
+	// What the block layer will refuse is none of our business: it must neither cost the
+	// image nor change its result. The hook stands before those checks.
+	if (!write.supported || write.sectors == 0 || write.sector >= write.end_sector ||
+	    write.sectors > write.end_sector - write.sector) [[unlikely]]
+		return {Outcome::Pass};
+
+	const Hit first = meet(first_tracker(), write);
+	return first.tracker ? decide_tracked(bio, write, first, may_read)
+			     : Decision{Outcome::Pass};
+}
+
+blksnap_verdict Disk::note_parked()
+{
 	// The release may already be under way: `parked_` may pass below zero for a moment, which
 	// is why it is compared as signed.
 	const u32 parked = parked_.fetch_add(1, Order::Relaxed) + 1;
@@ -58,135 +184,10 @@ blksnap_verdict Disk::submit(bio *bio)
 	return BLKSNAP_TAKEN_CROWDED;
 }
 
-Disk::Outcome Disk::decide(bio *bio)
-{
-	// Admitted here before: a remainder of a split, or a driver's retry.
-	if (shim_bio_is_own(bio) || is_admitted(bio))
-		return Outcome::Pass;
-
-	shim_write write;
-	shim_bio_describe_write(bio, &write);
-	// What the block layer will refuse is none of our business: it must neither cost the
-	// image nor change its result. The hook stands before those checks.
-	if (!write.supported || write.sectors == 0 || write.sector >= write.end_sector ||
-	    write.sectors > write.end_sector - write.sector)
-		return Outcome::Pass;
-
-	if (!meets(write))
-		return Outcome::Pass;
-	WriteRecord *record = take_record(bio);
-	if (!record)
-		return Outcome::Parked;
-	const Outcome outcome = decide_tracked(bio, write, *record);
-	if (outcome != Outcome::Pass)
-		give_record(*record);
-	return outcome;
-}
-
-// The same bio on another disk (remapped in place) is decided anew there.
-bool Disk::is_admitted(bio *bio) const
-{
-	shim_bio_saved *admission = shim_bio_admission(bio);
-
-	return admission && WriteRecord::from(admission).disk == this;
-}
-
-Disk::Outcome Disk::decide_tracked(bio *bio, const shim_write &write, WriteRecord &record)
-{
-	InFlight::Slot *slot = enter_gate(bio);
-	if (!slot)
-		return Outcome::Parked;
-
-	const Outcome outcome = preserve(bio, write);
-	if (outcome == Outcome::Parked) {
-		// The bio is not ours any more.
-		InFlight::leave(*slot);
-		wake_after_completion();
-		return outcome;
-	}
-	// Marked while counted: a take that drained us has our mark in the old generation.
-	mark(write);
-	if (outcome == Outcome::Ended) {
-		InFlight::leave(*slot);
-		wake_after_completion();
-		shim_bio_end(bio, 0);
-		return outcome;
-	}
-	record.disk = this;
-	record.slot = slot;
-	shim_bio_admit(bio, &record.saved);
-	return outcome;
-}
-
-// Counts the bio in flight, or parks it at the closed gate and gives null.
-InFlight::Slot *Disk::enter_gate(bio *bio)
-{
-	// Count, then look at the gate: see in_flight.hpp. If the gate opens between the look and
-	// the lock, begin again.
-	for (;;) {
-		InFlight::Slot &slot = in_flight_.enter();
-		if (!gate_closed_.load(Order::SeqCst))
-			return &slot;
-		InFlight::leave(slot);
-		idle_.wake_all();
-		if (park_at_gate(bio))
-			return nullptr;
-		COVERAGE_MARK("disk: the gate opens between the look and the lock");
-	}
-}
-
-// Several snapshots may hold the sectors (a disk and its partition): each keeps its own copy.
-//
-// A discard is advice. While it would destroy content that no copy exists of, it is completed
-// without being passed down, so that a trim of a whole file system costs no copying. It counts
-// as a change all the same.
-Disk::Outcome Disk::preserve(bio *bio, const shim_write &write)
-{
-	if (write.kind == SHIM_WRITE_DISCARD)
-		return is_preserved(write) ? Outcome::Pass : Outcome::Ended;
-	for (Tracker *t = first_tracker(); t; t = next_tracker(*t)) {
-		const auto range = t->covered(write.sector, write.sectors);
-		DiffArea *area = t->area();
-		if (range.empty() || !area)
-			continue;
-		if (area->preserve(bio, range) == DiffArea::Preserve::Parked)
-			return Outcome::Parked;
-	}
-	return Outcome::Pass;
-}
-
-bool Disk::is_preserved(const shim_write &write) const
-{
-	for (Tracker *t = first_tracker(); t; t = next_tracker(*t)) {
-		const auto range = t->covered(write.sector, write.sectors);
-		DiffArea *area = t->area();
-		if (!range.empty() && area && !area->is_preserved(range))
-			return false;
-	}
-	return true;
-}
-
-void Disk::mark(const shim_write &write)
-{
-	for (Tracker *t = first_tracker(); t; t = next_tracker(*t)) {
-		const auto range = t->covered(write.sector, write.sectors);
-		if (!range.empty())
-			t->mark(range);
-	}
-}
-
-bool Disk::meets(const shim_write &write) const
-{
-	for (Tracker *t = first_tracker(); t; t = next_tracker(*t))
-		if (!t->covered(write.sector, write.sectors).empty())
-			return true;
-	return false;
-}
-
 // --- records --------------------------------------------------------------------------------
 
 // Parks the bio and gives null if no record can be had without waiting.
-WriteRecord *Disk::take_record(bio *bio)
+WriteRecord *Disk::make_record(bio *bio)
 {
 	auto fresh = try_new<WriteRecord>(Gfp::NoWait);
 	if (fresh.ok())
@@ -205,12 +206,8 @@ WriteRecord *Disk::take_record(bio *bio)
 
 // While the reserve is low every record that comes back goes there first. A bio waits for a
 // record only while the whole reserve is out, so one of those that are out sees it waiting.
-void Disk::give_record(WriteRecord &record)
+void Disk::return_to_reserve(WriteRecord &record)
 {
-	if (!reserve_low_.load(Order::Acquire)) {
-		destroy(&record);
-		return;
-	}
 	BioList waiting;
 	const bool kept = gate_.with([&](Gate &gate) {
 		waiting.splice_back(gate.without_record);
@@ -228,19 +225,13 @@ void Disk::give_record(WriteRecord &record)
 
 void Disk::complete(WriteRecord &record)
 {
-	InFlight::Slot &slot = *record.slot;
+	WritesInFlight::Slot &slot = *record.slot;
 
-	give_record(record);
-	InFlight::leave(slot);
-	wake_after_completion();
-}
-
-void Disk::wake_after_completion()
-{
-	// leave() is a full barrier: if the gate was closed before our count was seen as gone,
-	// we see it closed.
-	if (gate_closed_.load(Order::Relaxed))
-		idle_.wake_all();
+	if (reserve_low_.load(Order::Acquire)) [[unlikely]]
+		return_to_reserve(record);
+	else if (WriteRecord *homeless = slot.keep_record(&record))
+		destroy(homeless);
+	leave(slot);
 }
 
 // --- parking and release ---------------------------------------------------------------------
@@ -275,7 +266,7 @@ void Disk::run_release()
 void Disk::release_one(bio *bio)
 {
 	shim_rcu_read_lock();
-	const Outcome outcome = decide(bio);
+	const Outcome outcome = decide(bio, false).outcome;
 	shim_rcu_read_unlock();
 
 	if (outcome == Outcome::Parked) {
@@ -294,7 +285,7 @@ void Disk::release_one(bio *bio)
 	// It passes the hook again and is recognised there, unless no tracker met it: then it is
 	// decided anew, and must not make this worker wait for itself. Not for others: they would
 	// park without limit while this worker sleeps for a request of a busy device.
-	const bool unknown = !is_admitted(bio);
+	const bool unknown = !is_admission(shim_bio_admission(bio));
 	if (unknown)
 		COVERAGE_MARK("disk: a released bio meets no tracker any more");
 	resubmitting_.store(unknown, Order::Relaxed);

@@ -35,9 +35,14 @@ long blksnap_control_ioctl(unsigned command, shim_u64 user_argument, int compat)
 	return -to_int(result.error());
 }
 
-enum blksnap_verdict blksnap_write_submit(void *disk, struct bio *bio) noexcept
+struct blksnap_decision blksnap_write_submit(void *disk, struct bio *bio) noexcept
 {
 	return static_cast<Disk *>(disk)->submit(bio);
+}
+
+void blksnap_write_read_first(void *copies) noexcept
+{
+	DiffArea::read_claimed(static_cast<Copy *>(copies));
 }
 
 void blksnap_write_backpressure(void *disk, int may_wait) noexcept
@@ -49,6 +54,13 @@ void blksnap_write_complete(struct shim_bio_saved *saved) noexcept
 {
 	WriteRecord &record = WriteRecord::from(saved);
 	record.disk->complete(record);
+}
+
+int blksnap_image_read_complete(struct shim_bio_redirected *saved, struct bio *bio,
+				int error) noexcept
+{
+	ImageRead &read = ImageRead::from(saved);
+	return read.image->on_read_done(read, bio, error);
 }
 
 void blksnap_image_submit(void *image, struct bio *bio) noexcept

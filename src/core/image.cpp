@@ -10,6 +10,7 @@ Result<Own<Image>> Image::create(DiffArea &area, DiffStorage &storage, u64 secto
 {
 	auto image = TRY(try_new<Image>(Gfp::Kernel, area, storage));
 
+	TRY(image->reads_.init());
 	TRY(port_result(shim_image_disk_create(image.get(), area.origin(), sectors,
 					       area.snapshot().text().characters, &image->disk_)));
 	shim_image_disk_number(image->disk_, &image->major_, &image->minor_);
@@ -25,6 +26,8 @@ Image::~Image()
 	remove();
 	if (work_)
 		shim_work_destroy(work_);
+	while (ImageRead *read = reads_.take_kept())
+		destroy(read);
 }
 
 Result<void> Image::show()
@@ -36,32 +39,54 @@ void Image::remove()
 {
 	if (!disk_)
 		return;
+	removing_.store(true, Order::SeqCst);
+	full_barrier();
 	shim_image_disk_remove(disk_);
 	disk_ = nullptr;
-	ended_.wait([&] { return requests_.load(Order::Acquire) == 0; }, 0, false);
+	ended_.wait([&] { return idle(); }, 0, false);
 	// end() wakes us under the lock: it has left when we get through.
 	queue_.with([](Queue &) {});
+}
+
+// Who is handed over enters there before it leaves here; hence the order.
+bool Image::idle() const
+{
+	return reads_.idle() && requests_.load(Order::Acquire) == 0;
 }
 
 // --- requests --------------------------------------------------------------------------------
 
 void Image::submit(bio *bio)
 {
-	requests_.fetch_add(1, Order::Relaxed);
-	if (area_.failed()) {
-		end(bio, to_int(Errno::Io));
+	Slot &slot = reads_.enter();
+
+	if (area_.failed())
+		shim_bio_end(bio, to_int(Errno::Io));
+	else if (serve_whole(bio, slot))
 		return;
-	}
-	if (serve_whole(bio))
-		return;
-	// Cutting needs several own bios, which a submitter inside the block layer must not
-	// allocate: its earlier ones are held back until it returns.
+	else
+		hand_over(bio);
+	leave(slot);
+}
+
+// Cutting needs several own bios, which a submitter inside the block layer must not allocate: its
+// earlier ones are held back until it returns.
+void Image::hand_over(bio *bio)
+{
+	requests_.fetch_add(1, Order::SeqCst);
 	queue_.with([&](Queue &queue) { queue.bios.push_back(bio); });
 	shim_work_queue(work_);
 }
 
+void Image::leave(Slot &slot)
+{
+	InFlight<ImageRead>::leave(slot);
+	if (removing_.load(Order::Relaxed)) [[unlikely]]
+		ended_.wake_all();
+}
+
 // A read that comes from one place needs no worker. Return: whether it was taken.
-bool Image::serve_whole(bio *bio)
+bool Image::serve_whole(bio *bio, Slot &slot)
 {
 	shim_image_request request;
 
@@ -70,27 +95,72 @@ bool Image::serve_whole(bio *bio)
 	if (request.op != SHIM_IMAGE_READ || range.empty())
 		return false;
 	const auto source = area_.locate(range);
-	if (source.sectors != range.count || !is_one_place(source)) {
+	if (source.sectors != range.count) {
 		if (source.copy)
 			area_.unpin(*source.copy);
 		return false;
 	}
-	// Nothing sleeps while a copy is pinned: its pages are missing elsewhere.
-	if (fill(bio, 0, source))
-		end(bio, area_.failed() ? to_int(Errno::Io) : 0);
-	else if (ImageRequest *started = begin(bio, false)) {
-		send(*started, range, 0, source);
-		put(*started);
-	}
+	shim_bio_cursor cursor{};
+	if (!fill(bio, cursor, 0, source))
+		return redirect(bio, slot, range, source);
+	shim_bio_end(bio, area_.failed() ? to_int(Errno::Io) : 0);
+	leave(slot);
 	return true;
 }
 
-bool Image::is_one_place(const DiffArea::Source &source)
+// False: it is not in one place of the store, or there is no memory without waiting.
+bool Image::redirect(bio *bio, Slot &slot, SectorRange range, const DiffArea::Source &source)
 {
-	if (source.kind != DiffArea::Source::Kind::Store)
-		return true;
-	const auto place = storage_.locate(source.unit);
-	return source.sector_in_unit + source.sectors <= u64{place.units} * kSectorsPerBlock;
+	const bool from_origin = source.kind == DiffArea::Source::Kind::Origin;
+	shim_bdev *bdev = area_.origin();
+	u64 sector = range.first;
+
+	if (!from_origin) {
+		const auto place = storage_.locate(source.unit);
+		if (source.sector_in_unit + source.sectors > u64{place.units} * kSectorsPerBlock)
+			return false;
+		bdev = place.bdev;
+		sector = place.sector + source.sector_in_unit;
+	}
+	ImageRead *read = take_read(slot);
+	if (!read)
+		return false;
+	read->image = this;
+	read->slot = &slot;
+	read->range = range;
+	read->epoch = source.epoch;
+	read->from_origin = from_origin;
+	shim_bio_redirect(bio, &read->saved, bdev, sector);
+	return true;
+}
+
+ImageRead *Image::take_read(Slot &slot)
+{
+	if (ImageRead *kept = slot.take_record())
+		return kept;
+	auto fresh = try_new<ImageRead>(Gfp::NoWait);
+	return fresh.ok() ? fresh.release_value().release() : nullptr;
+}
+
+bool Image::on_read_done(ImageRead &read, bio *bio, int error)
+{
+	Slot &slot = *read.slot;
+	// First the loss of the image, then the state of the blocks: after a failed copy a write goes
+	// on although its blocks are still untouched.
+	const bool again = !error && read.from_origin && !area_.failed() &&
+			   !area_.is_still_at_origin(read.range, read.epoch);
+
+	if (again) {
+		COVERAGE_MARK("image: a whole read is overtaken by a copy");
+		shim_bio_rewind(bio, &read.saved);
+		hand_over(bio);
+	} else if (area_.failed()) {
+		shim_bio_set_error(bio, to_int(Errno::Io));
+	}
+	if (ImageRead *homeless = slot.keep_record(&read))
+		destroy(homeless);
+	leave(slot);
+	return !again;
 }
 
 void Image::requeue(BioList &bios)
@@ -103,21 +173,18 @@ void Image::run()
 {
 	for (;;) {
 		bio *bio = nullptr;
-		ImagePiece *piece = nullptr;
+		ImageRequest *again = nullptr;
 		queue_.with([&](Queue &queue) {
-			piece = queue.again.pop_front();
-			if (!piece)
+			again = queue.again.pop_front();
+			if (!again)
 				bio = queue.bios.pop_front();
 		});
-		if (piece) {
-			cut(piece->request, piece->range, piece->offset_sectors);
-			put(piece->request);
-			destroy(piece);
-		} else if (bio) {
+		if (again)
+			cut_again(*again);
+		else if (bio)
 			serve(bio);
-		} else {
+		else
 			return;
-		}
 	}
 }
 
@@ -157,18 +224,18 @@ void Image::serve_write(bio *bio, SectorRange range)
 
 void Image::start(bio *bio, SectorRange range, bool is_write)
 {
-	ImageRequest *started = begin(bio, is_write);
+	ImageRequest *started = begin(bio, range, is_write);
 
 	if (!started)
 		return;
-	cut(*started, range, 0);
+	cut(*started, range);
 	put(*started);
 }
 
 // Null: the bio has been ended, memory was short.
-ImageRequest *Image::begin(bio *bio, bool is_write)
+ImageRequest *Image::begin(bio *bio, SectorRange range, bool is_write)
 {
-	auto request = try_new<ImageRequest>(Gfp::NoIo, *this, bio, is_write);
+	auto request = try_new<ImageRequest>(Gfp::NoIo, *this, bio, range.first, is_write);
 
 	if (request.ok())
 		return request.release_value().release();
@@ -178,20 +245,28 @@ ImageRequest *Image::begin(bio *bio, bool is_write)
 
 // --- pieces ----------------------------------------------------------------------------------
 
-void Image::cut(ImageRequest &request, SectorRange range, u32 offset_sectors)
+void Image::cut(ImageRequest &request, SectorRange range)
 {
 	while (!range.empty()) {
 		const auto source = area_.locate(range);
-		move(request, range, offset_sectors, source);
+		move(request, range, source);
 		range.first += source.sectors;
 		range.count -= source.sectors;
-		offset_sectors += source.sectors;
 	}
 }
 
+// All that was found changed, and what lies between.
+void Image::cut_again(ImageRequest &request)
+{
+	const u64 first = std::exchange(request.again_first, ~u64{0});
+	const u64 end = std::exchange(request.again_end, 0);
+
+	cut(request, {first, end - first});
+	put(request);
+}
+
 // Moves the first `source.sectors` sectors of the range.
-void Image::move(ImageRequest &request, SectorRange range, u32 offset_sectors,
-		 const DiffArea::Source &source)
+void Image::move(ImageRequest &request, SectorRange range, const DiffArea::Source &source)
 {
 	// All blocks of a write are stored. One that a store was put on after the write was prepared
 	// shows zeroes: it goes nowhere. To the origin it must not go, whatever happened.
@@ -201,22 +276,25 @@ void Image::move(ImageRequest &request, SectorRange range, u32 offset_sectors,
 		COVERAGE_MARK("image: a store was put where a write goes");
 		return;
 	}
-	if (!fill(request.request, offset_sectors, source))
-		send(request, {range.first, source.sectors}, offset_sectors, source);
+	const auto offset = static_cast<u32>(range.first - request.first_sector);
+	if (!fill(request.request, request.cursor, offset, source))
+		send(request, {range.first, source.sectors}, source);
 }
 
 // Fills a part of a read from memory and lets go of the copy; false if it is not in memory.
-bool Image::fill(bio *bio, u32 offset_sectors, const DiffArea::Source &source)
+bool Image::fill(bio *bio, shim_bio_cursor &cursor, u32 offset_sectors,
+		 const DiffArea::Source &source)
 {
 	const u32 offset_bytes = offset_sectors << kSectorShift;
 	const u32 bytes = source.sectors << kSectorShift;
 
 	switch (source.kind) {
 	case DiffArea::Source::Kind::Zero:
-		shim_bio_fill_zero(bio, offset_bytes, bytes);
+		shim_bio_fill_zero(bio, &cursor, offset_bytes, bytes);
 		return true;
 	case DiffArea::Source::Kind::Memory:
-		shim_bio_fill(bio, offset_bytes, source.memory, source.page_offset_bytes, bytes);
+		shim_bio_fill(bio, &cursor, offset_bytes, source.memory, source.page_offset_bytes,
+			      bytes);
 		area_.unpin(*source.copy);
 		return true;
 	case DiffArea::Source::Kind::Store:
@@ -227,8 +305,7 @@ bool Image::fill(bio *bio, u32 offset_sectors, const DiffArea::Source &source)
 }
 
 // One piece, one own bio, or several where the store is not contiguous.
-void Image::send(ImageRequest &request, SectorRange part, u32 offset_sectors,
-		 const DiffArea::Source &source)
+void Image::send(ImageRequest &request, SectorRange part, const DiffArea::Source &source)
 {
 	const bool from_origin = source.kind == DiffArea::Source::Kind::Origin;
 	u64 unit_sector = source.sector_in_unit;
@@ -246,22 +323,15 @@ void Image::send(ImageRequest &request, SectorRange part, u32 offset_sectors,
 			sector = place.sector + within;
 			sectors = min(sectors, u64{place.units} * kSectorsPerBlock - within);
 		}
-		auto piece =
-			try_new<ImagePiece>(Gfp::NoIo, request, SectorRange{part.first, sectors},
-					    offset_sectors, from_origin);
-		if (!piece.ok()) {
-			COVERAGE_MARK("image: no memory for a piece");
-			request.error.store(to_int(piece.error()), Order::Relaxed);
-			return;
-		}
 		request.pieces.fetch_add(1, Order::Relaxed);
-		shim_io *io = shim_io_clone(request.request, offset_sectors,
+		shim_io *io = shim_io_clone(request.request, &request.cursor,
+					    static_cast<u32>(part.first - request.first_sector),
 					    static_cast<u32>(sectors), bdev, sector);
-		IoOwner *owner = piece.release_value().release();
+		IoOwner *owner = new (shim_io_room(io)) ImagePiece(
+			io, request, SectorRange{part.first, sectors}, from_origin, source.epoch);
 		shim_io_submit(io, owner);
 		part.first += sectors;
 		part.count -= sectors;
-		offset_sectors += static_cast<u32>(sectors);
 		unit_sector += sectors;
 	}
 }
@@ -269,19 +339,25 @@ void Image::send(ImageRequest &request, SectorRange part, u32 offset_sectors,
 void Image::on_piece_done(ImagePiece &piece, int error)
 {
 	ImageRequest &request = piece.request;
-
-	if (error)
-		request.error.store(error, Order::Relaxed);
+	const SectorRange range = piece.range;
 	// First the loss of the image, then the state of the blocks: after a failed copy a write
 	// goes on although its blocks are still untouched.
-	if (!error && piece.from_origin && !area_.failed() &&
-	    !area_.is_still_at_origin(piece.range)) {
+	const bool again = !error && piece.from_origin && !area_.failed() &&
+			   !area_.is_still_at_origin(range, piece.epoch);
+
+	// At once: a request that waits for another bio must hold none.
+	shim_io *io = piece.io;
+	piece.~ImagePiece();
+	shim_io_free(io);
+	if (error)
+		request.error.store(error, Order::Relaxed);
+	if (again) {
 		COVERAGE_MARK("image: a read is overtaken by a copy");
-		queue_.with([&](Queue &queue) { queue.again.push_back(piece); });
-		shim_work_queue(work_);
-		return;
+		queue_.with([&](Queue &) {
+			request.again_first = min(request.again_first, range.first);
+			request.again_end = max(request.again_end, range.end());
+		});
 	}
-	destroy(&piece);
 	put(request);
 }
 
@@ -289,6 +365,12 @@ void Image::put(ImageRequest &request)
 {
 	if (request.pieces.fetch_sub(1, Order::AcqRel) != 1)
 		return;
+	if (request.again_end && !area_.failed()) {
+		request.pieces.store(1, Order::Relaxed);
+		queue_.with([&](Queue &queue) { queue.again.push_back(request); });
+		shim_work_queue(work_);
+		return;
+	}
 	int error = request.error.load(Order::Relaxed);
 	if (area_.failed()) {
 		COVERAGE_MARK("image: it is lost while a request is served");

@@ -27,21 +27,6 @@ Tracker::~Tracker()
 	shim_device_forget(device_);
 }
 
-SectorRange Tracker::covered(u64 disk_sector, u64 sectors) const
-{
-	const u64 start = start_sector_.load(Order::Relaxed);
-	const u64 first = max(disk_sector, start);
-	const u64 end = min(disk_sector + sectors, start + sectors_.load(Order::Relaxed));
-
-	return first < end ? SectorRange{first - start, end - first} : SectorRange{0, 0};
-}
-
-void Tracker::mark(SectorRange range)
-{
-	// covered() keeps within the size that the map was made for; growth is met by refresh().
-	(void)cbt_->mark(range.first, range.count);
-}
-
 Result<void> Tracker::refresh()
 {
 	shim_bdev_info now;

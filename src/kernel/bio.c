@@ -14,8 +14,9 @@
  * completion is its own. So only the outermost completion on a CPU runs old completions; the
  * ones within are put on a list, linked by bi_next, which belongs to nobody at this time.
  *
- * Everything that runs in a completion does so in an RCU read section: synchronize_rcu() after
- * the last record and the last own bio are gone makes it safe to unload this text.
+ * Everything that runs in a completion does so in an RCU read section, be it by preemption off:
+ * synchronize_rcu() after the last record and the last own bio are gone makes it safe to unload
+ * this text.
  */
 #include <linux/bio.h>
 #include <linux/blk-cgroup.h>
@@ -28,6 +29,11 @@
 #include "bio.h"
 
 /* --- foreign writes ---------------------------------------------------------------------- */
+
+/* Bios with pages of ours; and bios that borrow the bvecs of an image request. The second pool
+ * is used under current->bio_list, hence its rescuer. */
+static struct bio_set page_bios;
+static struct bio_set clone_bios;
 
 struct saved_completion {
 	bio_end_io_t *end_io;
@@ -74,11 +80,20 @@ static bool write_supported(struct bio *bio)
 	}
 }
 
+static bool is_own(struct bio *bio)
+{
+	return bio->bi_pool == &page_bios || bio->bi_pool == &clone_bios;
+}
+
 void shim_bio_describe_write(struct bio *bio, struct shim_write *write)
 {
 	struct block_device *bdev = bio->bi_bdev;
 	sector_t start = bdev->bd_start_sect;
 
+	write->own = is_own(bio);
+	if (write->own)
+		return;
+	write->admission = shim_bio_admission(bio);
 	/* The sector of a remapped bio is absolute, although it still names the partition. */
 	if (bio_flagged(bio, BIO_REMAPPED)) {
 		bdev = bdev_whole(bdev);
@@ -90,8 +105,12 @@ void shim_bio_describe_write(struct bio *bio, struct shim_write *write)
 				? start + bio->bi_iter.bi_sector
 				: write->end_sector;
 	write->sectors = bio_sectors(bio);
-	write->kind = write_kind(bio);
-	write->supported = write_supported(bio);
+	write->kind = SHIM_WRITE_DATA;
+	write->supported = true;
+	if (unlikely(bio_op(bio) != REQ_OP_WRITE || bio->bi_opf & REQ_NOWAIT)) {
+		write->kind = write_kind(bio);
+		write->supported = write_supported(bio);
+	}
 }
 
 struct bio *shim_bio_next(struct bio *bio)
@@ -111,30 +130,59 @@ void shim_bio_prepare_park(struct bio *bio)
 	bio->bi_opf &= ~(REQ_NOWAIT | REQ_POLLED | REQ_ALLOC_CACHE);
 }
 
-/* Calls the bio's completion, here or from the outermost call on this CPU. */
-static void complete_outermost(struct bio *bio)
+static void drain_completions(struct completion_list *list)
 {
-	struct completion_list *list;
+	struct bio *bio;
 	unsigned long flags;
 
-	/* Old completions see an atomic context, which each of them must stand; so the list
-	 * cannot be left waiting for a preempted task either. */
-	preempt_disable();
-	list = this_cpu_ptr(&completion_lists);
+	for (;;) {
+		local_irq_save(flags);
+		bio = bio_list_pop(&list->waiting);
+		local_irq_restore(flags);
+		if (!bio)
+			return;
+		if (bio->bi_end_io)
+			bio->bi_end_io(bio);
+	}
+}
+
+static void complete_later(struct completion_list *list, struct bio *bio)
+{
+	unsigned long flags;
+
 	local_irq_save(flags);
 	bio_list_add(&list->waiting, bio);
-	if (!list->running) {
-		list->running = true;
-		while ((bio = bio_list_pop(&list->waiting))) {
-			local_irq_restore(flags);
-			if (bio->bi_end_io)
-				bio->bi_end_io(bio);
-			local_irq_save(flags);
-		}
-		list->running = false;
-	}
 	local_irq_restore(flags);
-	preempt_enable();
+}
+
+/* Calls the bio's completion, here or from the outermost call on this CPU. With preemption off: old
+ * completions see an atomic context, which each of them must stand, and the list cannot be left
+ * waiting for a preempted task. */
+static void complete_outermost(struct bio *bio)
+{
+	struct completion_list *list = this_cpu_ptr(&completion_lists);
+
+	if (READ_ONCE(list->running)) {
+		complete_later(list, bio);
+		return;
+	}
+	/* An interrupt from here to the end of `running` adds to the list; one that comes after
+	 * finds nobody running and empties the list itself: hence the second look. */
+	WRITE_ONCE(list->running, true);
+	barrier();
+	if (bio->bi_end_io)
+		bio->bi_end_io(bio);
+	for (;;) {
+		if (unlikely(READ_ONCE(list->waiting.head)))
+			drain_completions(list);
+		barrier();
+		WRITE_ONCE(list->running, false);
+		barrier();
+		if (likely(!READ_ONCE(list->waiting.head)))
+			break;
+		WRITE_ONCE(list->running, true);
+		barrier();
+	}
 }
 
 static void admitted_end_io(struct bio *bio)
@@ -144,10 +192,10 @@ static void admitted_end_io(struct bio *bio)
 
 	bio->bi_end_io = old->end_io;
 	bio->bi_private = old->private;
-	rcu_read_lock();
+	preempt_disable();
 	blksnap_write_complete(saved);
 	complete_outermost(bio);
-	rcu_read_unlock();
+	preempt_enable();
 }
 
 struct shim_bio_saved *shim_bio_admission(struct bio *bio)
@@ -199,17 +247,95 @@ void shim_bio_describe_image(struct bio *bio, struct shim_image_request *request
 	request->op = image_op(bio);
 }
 
-static struct bvec_iter bio_part(struct bio *bio, shim_u32 offset, shim_u32 bytes)
-{
-	struct bvec_iter iter = bio->bi_iter;
+/* What a redirected read had before. */
+struct redirected_bio {
+	bio_end_io_t *end_io;
+	void *private;
+	struct block_device *bdev;
+	struct bvec_iter iter;
+};
+static_assert(sizeof(struct redirected_bio) <= sizeof(struct shim_bio_redirected));
+static_assert(__alignof__(struct redirected_bio) <= __alignof__(struct shim_bio_redirected));
 
-	bio_advance_iter(bio, &iter, offset);
+static void redirected_end_io(struct bio *bio)
+{
+	struct shim_bio_redirected *saved = bio->bi_private;
+	struct redirected_bio *old = (struct redirected_bio *)saved->raw;
+
+	bio->bi_end_io = old->end_io;
+	bio->bi_private = old->private;
+	/* Its control group was let go already, so the pointer is all there is to put back. */
+	bio->bi_bdev = old->bdev;
+	bio_clear_flag(bio, BIO_REMAPPED);
+	preempt_disable();
+	if (blksnap_image_read_complete(saved, bio, -blk_status_to_errno(bio->bi_status)))
+		complete_outermost(bio);
+	preempt_enable();
+}
+
+void shim_bio_redirect(struct bio *bio, struct shim_bio_redirected *saved, struct shim_bdev *bdev,
+		       shim_u64 sector)
+{
+	struct redirected_bio *old = (struct redirected_bio *)saved->raw;
+
+	old->end_io = bio->bi_end_io;
+	old->private = bio->bi_private;
+	old->bdev = bio->bi_bdev;
+	old->iter = bio->bi_iter;
+	bio->bi_end_io = redirected_end_io;
+	bio->bi_private = saved;
+	bio->bi_iter.bi_sector = sector;
+	bio_set_dev(bio, bdev->bdev);
+	submit_bio_noacct(bio);
+}
+
+void shim_bio_rewind(struct bio *bio, const struct shim_bio_redirected *saved)
+{
+	const struct redirected_bio *old = (const struct redirected_bio *)saved->raw;
+
+	bio->bi_iter = old->iter;
+	bio->bi_status = BLK_STS_OK;
+	/* What the lower queue left: its accounting, and the count of the parts it was split into. */
+	bio_clear_flag(bio, BIO_QOS_THROTTLED);
+	bio_clear_flag(bio, BIO_QOS_MERGED);
+	atomic_set(&bio->__bi_remaining, 1);
+}
+
+void shim_bio_set_error(struct bio *bio, int error)
+{
+	bio->bi_status = errno_to_blk_status(-error);
+}
+
+struct cursor {
+	shim_u32 is_set;
+	struct bvec_iter iter;
+};
+static_assert(sizeof(struct cursor) <= sizeof(struct shim_bio_cursor));
+static_assert(__alignof__(struct cursor) <= __alignof__(struct shim_bio_cursor));
+
+static struct bvec_iter bio_part(struct bio *bio, struct shim_bio_cursor *shim, shim_u32 offset,
+				 shim_u32 bytes)
+{
+	struct cursor *cursor = (struct cursor *)shim->raw;
+	struct bvec_iter iter;
+	shim_u32 here;
+
+	if (!cursor->is_set)
+		cursor->iter = bio->bi_iter;
+	here = bio->bi_iter.bi_size - cursor->iter.bi_size;
+	if (offset < here) {
+		cursor->iter = bio->bi_iter;
+		here = 0;
+	}
+	cursor->is_set = true;
+	bio_advance_iter(bio, &cursor->iter, offset - here);
+	iter = cursor->iter;
 	iter.bi_size = bytes;
 	return iter;
 }
 
-void shim_bio_fill(struct bio *bio, shim_u32 offset, struct page *page, shim_u32 page_offset,
-		   shim_u32 bytes)
+void shim_bio_fill(struct bio *bio, struct shim_bio_cursor *cursor, shim_u32 offset,
+		   struct page *page, shim_u32 page_offset, shim_u32 bytes)
 {
 	bool to_page = op_is_write(bio_op(bio));
 	char *mapped = kmap_local_page(page);
@@ -217,7 +343,7 @@ void shim_bio_fill(struct bio *bio, shim_u32 offset, struct page *page, shim_u32
 	struct bvec_iter iter;
 	struct bio_vec part;
 
-	__bio_for_each_segment(part, bio, iter, bio_part(bio, offset, bytes)) {
+	__bio_for_each_segment(part, bio, iter, bio_part(bio, cursor, offset, bytes)) {
 		if (to_page)
 			memcpy_from_bvec(data, &part);
 		else
@@ -227,12 +353,13 @@ void shim_bio_fill(struct bio *bio, shim_u32 offset, struct page *page, shim_u32
 	kunmap_local(mapped);
 }
 
-void shim_bio_fill_zero(struct bio *bio, shim_u32 offset, shim_u32 bytes)
+void shim_bio_fill_zero(struct bio *bio, struct shim_bio_cursor *cursor, shim_u32 offset,
+			shim_u32 bytes)
 {
 	struct bvec_iter iter;
 	struct bio_vec part;
 
-	__bio_for_each_segment(part, bio, iter, bio_part(bio, offset, bytes))
+	__bio_for_each_segment(part, bio, iter, bio_part(bio, cursor, offset, bytes))
 		memzero_bvec(&part);
 }
 
@@ -243,10 +370,10 @@ struct shim_io {
 	struct bio bio; /* last: bvecs follow */
 };
 
-/* Bios with pages of ours; and bios that borrow the bvecs of an image request. The second pool
- * is used under current->bio_list, hence its rescuer. */
-static struct bio_set page_bios;
-static struct bio_set clone_bios;
+struct cloned_io {
+	u64 room[SHIM_IO_ROOM_BYTES / sizeof(u64)];
+	struct shim_io io;
+};
 
 #define POOLED_BIOS 64
 
@@ -259,7 +386,8 @@ int bio_pools_create(void)
 
 	if (error)
 		return error;
-	error = bioset_init(&clone_bios, POOLED_BIOS, front, BIOSET_NEED_RESCUER);
+	error = bioset_init(&clone_bios, POOLED_BIOS, offsetof(struct cloned_io, io.bio),
+			    BIOSET_NEED_RESCUER);
 	if (error)
 		bioset_exit(&page_bios);
 	return error;
@@ -271,41 +399,44 @@ void bio_pools_destroy(void)
 	bioset_exit(&page_bios);
 }
 
-int shim_bio_is_own(struct bio *bio)
-{
-	return bio->bi_pool == &page_bios || bio->bi_pool == &clone_bios;
-}
-
 static void io_end(struct bio *bio)
 {
 	struct shim_io *io = container_of(bio, struct shim_io, bio);
+	bool is_clone = bio->bi_pool == &clone_bios; /* and then not ours any more */
 
 	rcu_read_lock();
+
 	blksnap_io_complete(io->owner, -blk_status_to_errno(bio->bi_status));
-	bio_put(bio);
+	if (!is_clone)
+		bio_put(bio);
 	rcu_read_unlock();
 }
 
 static struct shim_io *io_create(struct block_device *bdev, sector_t sector, blk_opf_t opf,
-				 unsigned short pages, struct bio_set *pool)
+				 unsigned short pages, gfp_t gfp, struct bio_set *pool)
 {
 	/* With GFP_NOIO the pool waits for an element, it never fails. */
-	struct bio *bio = bio_alloc_bioset(bdev, pages, opf, GFP_NOIO, pool);
+	struct bio *bio = bio_alloc_bioset(bdev, pages, opf, gfp, pool);
 
+	if (!bio)
+		return NULL;
 	bio->bi_iter.bi_sector = sector;
 	bio->bi_end_io = io_end;
 	return container_of(bio, struct shim_io, bio);
 }
 
 struct shim_io *shim_io_alloc(struct shim_bdev *bdev, enum shim_io_op op, shim_u64 sector,
-			      shim_u32 pages)
+			      shim_u32 pages, int may_wait)
 {
 	/* Writers may be waiting for either; SYNC and IDLE together exempt a write from
 	 * writeback throttling. */
 	blk_opf_t opf =
 		op == SHIM_IO_READ ? REQ_OP_READ | REQ_SYNC : REQ_OP_WRITE | REQ_SYNC | REQ_IDLE;
-	struct shim_io *io = io_create(bdev->bdev, sector, opf, pages, &page_bios);
+	gfp_t gfp = may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN;
+	struct shim_io *io = io_create(bdev->bdev, sector, opf, pages, gfp, &page_bios);
 
+	if (!io)
+		return NULL;
 	/* One copy serves many writers: it is charged to nobody. */
 	bio_associate_blkg_from_css(&io->bio, blkcg_root_css);
 	return io;
@@ -316,19 +447,32 @@ void shim_io_add_page(struct shim_io *io, struct page *page, shim_u32 bytes)
 	WARN_ON_ONCE(bio_add_page(&io->bio, page, bytes, 0) != bytes);
 }
 
-struct shim_io *shim_io_clone(struct bio *parent, shim_u32 offset_sectors, shim_u32 sectors,
-			      struct shim_bdev *bdev, shim_u64 sector)
+void *shim_io_room(struct shim_io *io)
+{
+	return container_of(io, struct cloned_io, io)->room;
+}
+
+void shim_io_free(struct shim_io *io)
+{
+	bio_put(&io->bio);
+}
+
+struct shim_io *shim_io_clone(struct bio *parent, struct shim_bio_cursor *cursor,
+			      shim_u32 offset_sectors, shim_u32 sectors, struct shim_bdev *bdev,
+			      shim_u64 sector)
 {
 	/* Neither NOWAIT, POLLED, RAHEAD nor FUA: the answer must be that of the data. */
 	const blk_opf_t kept =
 		REQ_OP_MASK | REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE | REQ_BACKGROUND;
-	struct shim_io *io = io_create(bdev->bdev, 0, parent->bi_opf & kept, 0, &clone_bios);
+	struct shim_io *io =
+		io_create(bdev->bdev, 0, parent->bi_opf & kept, 0, GFP_NOIO, &clone_bios);
 	struct bio *bio = &io->bio;
 
 	bio_set_flag(bio, BIO_CLONED);
 	bio->bi_io_vec = parent->bi_io_vec;
 	bio->bi_ioprio = parent->bi_ioprio;
-	bio->bi_iter = bio_part(parent, offset_sectors << SECTOR_SHIFT, sectors << SECTOR_SHIFT);
+	bio->bi_iter =
+		bio_part(parent, cursor, offset_sectors << SECTOR_SHIFT, sectors << SECTOR_SHIFT);
 	bio->bi_iter.bi_sector = sector;
 	bio_clone_blkg_association(bio, parent);
 	return io;

@@ -15,6 +15,7 @@
  * not slept: a grace period of tasks RCU), a task inside the handler that sleeps (SRCU), and a
  * task between the end of its SRCU section and its return (tasks RCU again).
  */
+#include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/ftrace.h>
 #include <linux/hash.h>
@@ -130,29 +131,84 @@ static __always_inline bool may_be_hooked(struct bio *bio)
  * and a work of ours (it may be the one that lets parked bios go). */
 static bool submitter_may_wait(void)
 {
-	return !current->bio_list && !(current->plug && current->plug->nowait) && !in_atomic() &&
-	       !irqs_disabled() && !work_runs_here();
+	return !current->bio_list && !(current->plug && current->plug->nowait) && !work_runs_here();
+}
+
+/* The same reasons forbid to submit a bio of ours before the caller's: on current->bio_list it would
+ * be held back, and a plug with nowait would make the device refuse it. The hook is called where
+ * submission may sleep, which is why the context needs no look. */
+int shim_submitter_may_read(struct bio *bio)
+{
+	return !(bio->bi_opf & REQ_NOWAIT) && submitter_may_wait();
+}
+
+/* With a plug that holds nothing back the submitter does not batch. Without it a read is issued at
+ * once, so that it may be done when the write is looked at again. A plug that holds requests, or tags
+ * for some, must stay: it is emptied when we sleep. */
+static bool plug_is_idle(const struct blk_plug *plug)
+{
+	return plug && !plug->rq_count && rq_list_empty(plug->cached_rq) &&
+	       list_empty(&plug->cb_list);
+}
+
+static void read_first(void *copies)
+{
+	struct blk_plug *plug = current->plug;
+
+	if (plug_is_idle(plug))
+		current->plug = NULL;
+	blksnap_write_read_first(copies);
+	current->plug = plug;
+}
+
+static struct blksnap_decision ask_core(struct bio *bio, void **disk)
+{
+	struct blksnap_decision decision = {.verdict = BLKSNAP_PASS};
+
+	*disk = find_disk(bio->bi_bdev->bd_disk);
+	if (*disk)
+		decision = blksnap_write_submit(*disk, bio);
+	return decision;
+}
+
+/* Does what the core asked for outside of the RCU read section that the caller began, and asks it
+ * again where that is due. @nowait is the bio's, which may be gone. */
+static noinline bool core_takes_slowly(struct bio *bio, void *disk,
+				       struct blksnap_decision decision, bool nowait)
+{
+	for (;;) {
+		int section = srcu_read_lock(&inside);
+
+		rcu_read_unlock();
+		if (decision.verdict == BLKSNAP_TAKEN_CROWDED)
+			blksnap_write_backpressure(disk, !nowait && submitter_may_wait());
+		else
+			read_first(decision.copies);
+		srcu_read_unlock(&inside, section);
+		if (decision.verdict != BLKSNAP_READ_FIRST)
+			return true;
+		rcu_read_lock();
+		decision = ask_core(bio, &disk);
+		if (decision.verdict < BLKSNAP_TAKEN_CROWDED)
+			break;
+	}
+	rcu_read_unlock();
+	return decision.verdict != BLKSNAP_PASS;
 }
 
 /* Return: true if the core has taken the bio, which must not be touched then. */
 static noinline bool core_takes(struct bio *bio)
 {
 	bool nowait = bio->bi_opf & REQ_NOWAIT;
-	enum blksnap_verdict verdict = BLKSNAP_PASS;
+	struct blksnap_decision decision;
 	void *disk;
-	int section;
 
 	rcu_read_lock();
-	disk = find_disk(bio->bi_bdev->bd_disk);
-	if (disk)
-		verdict = blksnap_write_submit(disk, bio);
-	section = verdict == BLKSNAP_TAKEN_CROWDED ? srcu_read_lock(&inside) : -1;
+	decision = ask_core(bio, &disk);
+	if (unlikely(decision.verdict >= BLKSNAP_TAKEN_CROWDED))
+		return core_takes_slowly(bio, disk, decision, nowait);
 	rcu_read_unlock();
-	if (verdict == BLKSNAP_TAKEN_CROWDED) {
-		blksnap_write_backpressure(disk, !nowait && submitter_may_wait());
-		srcu_read_unlock(&inside, section);
-	}
-	return verdict != BLKSNAP_PASS;
+	return decision.verdict != BLKSNAP_PASS;
 }
 
 /* --- direct call ----------------------------------------------------------------------------- */

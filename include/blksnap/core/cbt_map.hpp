@@ -114,6 +114,7 @@ private:
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp gfp, Args &&...args);
 
 	CbtMap(u64 capacity_sectors, u32 minimum_shift, u32 maximum_count);
+	bool mark_blocks(Table &table, u64 sector, u64 sectors);
 	Result<Own<Table>> make_table() const;
 	Result<void> renew();
 	void commit_copy();

@@ -17,6 +17,7 @@
 #include <blksnap/core/copy_table.hpp>
 #include <blksnap/core/event_queue.hpp>
 #include <blksnap/core/excluded_ranges.hpp>
+#include <blksnap/core/preserved_cache.hpp>
 #include <blksnap/core/tracker.hpp>
 #include <blksnap/port/work.h>
 
@@ -34,7 +35,11 @@ public:
 		u32 limit_pages;
 		u32 timeout_ms;
 	};
-	enum class Preserve { Done, Parked };
+	// Neither: the content of all blocks is safe, or the image is lost.
+	struct Preserve {
+		bool parked = false;
+		Copy *claimed = nullptr; // not parked: the caller is to read these and to ask again
+	};
 
 	// Where a run of an image's sectors is to be read. For Memory, `copy` is pinned.
 	struct Source {
@@ -45,6 +50,7 @@ public:
 		u32 page_offset_bytes = 0;
 		u32 unit = 0; // of the store
 		u32 sector_in_unit = 0;
+		u32 epoch = 0; // for is_still_at_origin()
 	};
 	enum class ImageWrite { Ready, Parked, Failed };
 
@@ -57,17 +63,24 @@ public:
 	~DiffArea();
 
 	// --- origin writes. Context: atomic --------------------------------------------------
-	// Done: the content of all blocks of `range` is safe (or the image is lost). Parked: the
-	// bio is held, and goes to the disk's release worker when it may look again.
-	Preserve preserve(bio *bio, SectorRange range);
+	// Says no in doubt. Looks at nothing that others write often.
+	bool surely_preserved(SectorRange range) const
+	{
+		return known_.knows(first_block(range), end_block(range));
+	}
+	// Begins copies of the blocks that have none. Parked: the bio is held, and goes to the disk's
+	// release worker when it may look again. `may_read`: the caller can read copies, if
+	// shim_submitter_may_read() agrees.
+	Preserve preserve(bio *bio, SectorRange range, bool may_read);
 	bool is_preserved(SectorRange range);
 
 	// --- the image -----------------------------------------------------------------------
 	// Context: process.
 	Source locate(SectorRange range);
 	void unpin(Copy &copy);
-	// Whether what was read from the origin is what stood there at the cut. Context: any.
-	bool is_still_at_origin(SectorRange range);
+	// Whether what was read from the origin is what stood there at the cut. `epoch` is that of
+	// the Source: if nothing was preserved since, nothing is looked up. Context: any.
+	bool is_still_at_origin(SectorRange range, u32 epoch);
 	// Ready: all blocks are stored and can be overwritten in the store. Parked: the bio comes
 	// back to the image when there is something new. Context: process.
 	ImageWrite prepare_image_write(bio *bio, SectorRange range);
@@ -100,6 +113,7 @@ public:
 
 	// --- own reads ------------------------------------------------------------------------
 	void run_copy();			  // the worker
+	static void read_claimed(Copy *claimed);  // Context: process
 	void on_copy_read(Copy &copy, int error); // Context: any
 
 private:
@@ -122,23 +136,32 @@ private:
 	struct Scan {
 		Copy *wait_for = nullptr;
 		bool starved = false;
-		bool started = false;
-		u64 next = 0; // block where the slice ended
+		CopyQueue started; // begun by this walk, to be read by somebody
+		u64 next = 0;	   // block where the slice ended
 	};
 
 	DiffArea(Tracker &tracker, shim_bdev *origin, DiffStorage &storage, EventQueue &events,
 		 const Limits &limits);
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
 
-	Scan start_copies(State &state, u64 block, u64 end, CopyUse use);
-	Scan walk(State &state, u64 block, u64 end, CopyUse use);
+	static u64 first_block(SectorRange range) { return range.first / kSectorsPerBlock; }
+	static u64 end_block(SectorRange range)
+	{
+		return (range.end() + kSectorsPerBlock - 1) / kSectorsPerBlock;
+	}
+	Preserve preserve_slice(bio *bio, Scan &scan, u64 block, u64 end, bool may_read);
+	static void park(State &state, bio *bio, Scan &scan);
+	void start_copies(State &state, Scan &scan, u64 block, u64 end, CopyUse use);
+	void walk(State &state, Scan &scan, u64 block, u64 end, CopyUse use);
+	static Copy *claim(CopyQueue &copies);
 	static u64 preserved_blocks(State &state, u64 block, u64 end);
 	static Copy *first_copy(State &state, u64 block, u64 end);
 	Copy *start_copy(State &state, u64 first, u64 blocks, CopyUse use);
 	static CopyBudget &budget(State &state, CopyUse use);
 	void wake(CopyUse use, BioList &bios);
 	Copy *next_read(State &state, u32 &pages);
-	void submit_read(Copy &head, u32 pages);
+	bool submit_read(Copy &head, u32 pages, bool may_wait);
+	void leave_to_worker(Copy &copy);
 	Result<void> fill_pools();
 	bool close(int failure);
 	void retire(State &state, Copy &copy);
@@ -149,9 +172,11 @@ private:
 	Ref<EventQueue> events_;
 	const Limits limits_;
 	Image *image_ = nullptr;
+	PreservedCache known_; // added to under the state lock
 	Guarded<State, LockRank::Area> state_{"blksnap area"};
 	Atomic<int> failure_;
-	Atomic<u32> live_; // copies that exist
+	Atomic<u32> epoch_; // raised before a write of the origin may change preserved blocks
+	Atomic<u32> live_;  // copies that exist
 	Atomic<u32> progress_;
 	u32 seen_progress_ = 0;
 	u32 stalled_ms_ = 0;

@@ -6,9 +6,13 @@
 //
 //     count in flight ─ gate closed? ─ uncount, park at the gate
 //           │
-//     each held snapshot: old content preserved? ─ no: uncount, park on the copy
-//           │ yes
+//     each held snapshot: old content preserved? ─ no: uncount, park on the copy; or, if the
+//           │ yes                                      submitter may, read the copy and begin again
 //     mark CBT, admit (completion is ours until it completes), pass
+//
+// A submitter that reads the copies it has begun spares the way through two workers: on a device
+// that is quick enough the copy is there when it asks again. It waits for nothing but what its own
+// write would wait for next: the room in the queue of the device.
 //
 // A parked bio is counted nowhere. When it is woken, the release worker runs the whole decision
 // from the top: snapshots may have ended or begun meanwhile. The worker is the disk's own, since
@@ -28,6 +32,8 @@
 namespace blksnap
 {
 
+struct Copy;
+
 class Disk final
 {
 public:
@@ -44,7 +50,15 @@ public:
 	const char *name() const { return name_; }
 
 	// --- data path -----------------------------------------------------------------------
-	blksnap_verdict submit(bio *bio);   // Context: atomic, RCU read section.
+	// Context: atomic, RCU read section.
+	blksnap_decision submit(bio *bio)
+	{
+		const Decision decision = decide(bio, true);
+
+		if (decision.outcome == Outcome::Parked) [[unlikely]]
+			return {note_parked(), nullptr};
+		return {static_cast<blksnap_verdict>(decision.outcome), decision.claimed};
+	}
 	void complete(WriteRecord &record); // Context: any, RCU read section.
 	void backpressure(bool may_wait);   // Context: process if may_wait.
 	// Parked bios go on: decided anew by the worker. Context: any.
@@ -67,7 +81,21 @@ public:
 	bool reclaimable() const;
 
 private:
-	enum class Outcome { Pass, Parked, Ended };
+	enum class Outcome : u32 {
+		Pass = BLKSNAP_PASS,
+		Ended = BLKSNAP_TAKEN,
+		ReadFirst = BLKSNAP_READ_FIRST,
+		Parked, // the submitter's answer depends on how many there are
+	};
+	struct Decision {
+		Outcome outcome;
+		Copy *claimed = nullptr; // ReadFirst: copies that the submitter is to read
+	};
+	// The next tracker that a write meets, and where; null: there is none.
+	struct Hit {
+		Tracker *tracker;
+		SectorRange range;
+	};
 	struct Gate {
 		bool closed = false;
 		BioList parked;
@@ -78,19 +106,47 @@ private:
 	Disk(const shim_bdev_info &info, u32 parked_limit);
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
 
-	Outcome decide(bio *bio);
-	bool is_admitted(bio *bio) const;
-	Outcome decide_tracked(bio *bio, const shim_write &write, WriteRecord &record);
-	InFlight::Slot *enter_gate(bio *bio);
-	Outcome preserve(bio *bio, const shim_write &write);
-	bool is_preserved(const shim_write &write) const;
-	void mark(const shim_write &write);
-	WriteRecord *take_record(bio *bio);
-	void give_record(WriteRecord &record);
+	Decision decide(bio *bio, bool may_read);
+	bool is_admission(shim_bio_saved *admission) const;
+	Decision decide_tracked(bio *bio, const shim_write &write, const Hit &first, bool may_read);
+	blksnap_verdict note_parked();
+	// Counts the bio in flight, or parks it at the closed gate and gives null.
+	WritesInFlight::Slot *enter_gate(bio *bio)
+	{
+		// Count, then look at the gate: see in_flight.hpp.
+		WritesInFlight::Slot *slot = &in_flight_.enter();
+		if (gate_closed_.load(Order::SeqCst)) [[unlikely]]
+			return enter_closed_gate(slot, bio);
+		return slot;
+	}
+	WritesInFlight::Slot *enter_closed_gate(WritesInFlight::Slot *slot, bio *bio);
+	static bool is_settled(const shim_write &write, const Hit &first);
+	static Decision preserve(bio *bio, const shim_write &write, Hit first, bool may_read);
+	static bool is_preserved(const shim_write &write, Hit first);
+	static void mark_rest(const shim_write &write, Hit first);
+	WriteRecord *take_record(WritesInFlight::Slot &slot, bio *bio)
+	{
+		WriteRecord *kept = slot.take_record();
+		return kept ? kept : make_record(bio);
+	}
+	WriteRecord *make_record(bio *bio);
+	void return_to_reserve(WriteRecord &record);
+	void leave(WritesInFlight::Slot &slot)
+	{
+		WritesInFlight::leave(slot);
+		// That is a full barrier: if the gate was closed before our count was seen as gone,
+		// we see it closed.
+		if (gate_closed_.load(Order::Relaxed)) [[unlikely]]
+			idle_.wake_all();
+	}
 	bool park_at_gate(bio *bio);
-	void wake_after_completion();
 	void release_one(bio *bio);
-	bool meets(const shim_write &write) const;
+	static Hit meet(Tracker *from, const shim_write &write);
+	static Hit meet_next(const Hit &hit, const shim_write &write)
+	{
+		Tracker *next = next_tracker(*hit.tracker);
+		return next ? meet(next, write) : Hit{nullptr, {0, 0}};
+	}
 	Tracker *first_tracker() const { return first_tracker_.load(Order::Acquire); }
 	static Tracker *next_tracker(const Tracker &tracker)
 	{
@@ -103,7 +159,7 @@ private:
 	const u32 parked_limit_;
 	char name_[32];
 	Atomic<Tracker *> first_tracker_; // read by RCU, changed under the control's mutex
-	InFlight in_flight_;
+	WritesInFlight in_flight_;
 	Atomic<bool> gate_closed_;
 	Atomic<bool> reserve_low_; // records of the reserve are out, or waited for
 	Guarded<Gate, LockRank::Disk> gate_{"blksnap disk"};

@@ -2,10 +2,11 @@
 //
 // Image: the block device that shows one original device as it was at the cut.
 //
-// A request is cut into pieces of equal origin: pages of copies, the store, the original device, or
-// zeroes. Own bios carry the pieces; many are in flight. A piece read from the original device is
-// looked at again when it completes: if a block was preserved meanwhile, it is read again from its
-// copy. No reader stops a writer.
+// A read that comes from one place is sent there as it is, by its submitter. Any other request is cut
+// into pieces of equal origin: pages of copies, the store, the original device, or zeroes. Own bios
+// carry the pieces; many are in flight. What was read from the original device is looked at again
+// when it completes: if a block was preserved meanwhile, it is read again from its copy. No reader
+// stops a writer.
 //
 // Writes to the image stay in the diff storage: each block is preserved first, then overwritten
 // there, so that a partial write keeps the rest of its block.
@@ -13,6 +14,7 @@
 
 #include <blksnap/base/lock.hpp>
 #include <blksnap/core/diff_area.hpp>
+#include <blksnap/core/in_flight.hpp>
 #include <blksnap/port/image.h>
 
 namespace blksnap
@@ -20,33 +22,59 @@ namespace blksnap
 
 class Image;
 
-// One request to the image, from the hand-over to its end.
+// A read that was sent on as it is.
+struct ImageRead {
+	shim_bio_redirected saved; // first: the port hands this address back
+	Image *image;
+	InFlight<ImageRead>::Slot *slot;
+	SectorRange range;
+	u32 epoch;
+	bool from_origin;
+
+	ImageRead() {} // all is filled in when it is used
+
+	static ImageRead &from(shim_bio_redirected *saved)
+	{
+		return *reinterpret_cast<ImageRead *>(saved);
+	}
+};
+
+// One request to the image that is cut, from the hand-over to its end.
 struct ImageRequest {
 	Image &image;
 	bio *const request;
+	const u64 first_sector; // of the image
 	const bool is_write;
-	Atomic<u32> pieces{1}; // and one for whoever cuts it
+	shim_bio_cursor cursor{}; // of whoever cuts it
+	Atomic<u32> pieces{1};	  // and one for whoever cuts it
 	Atomic<int> error;
-
-	ImageRequest(Image &owner, bio *bio, bool write)
-		: image(owner), request(bio), is_write(write)
-	{
-	}
-};
-
-struct ImagePiece final : IoOwner {
-	ImageRequest &request;
-	const SectorRange range;  // of the image
-	const u32 offset_sectors; // in the request
-	const bool from_origin;
+	// What is to be read again when all pieces are done; guarded by the queue.
+	u64 again_first = ~u64{0};
+	u64 again_end = 0;
 	ListHook again_hook;
 
-	ImagePiece(ImageRequest &owner, SectorRange part, u32 offset, bool origin)
-		: IoOwner(IoKind::ImagePiece), request(owner), range(part), offset_sectors(offset),
-		  from_origin(origin)
+	ImageRequest(Image &owner, bio *bio, u64 first, bool write)
+		: image(owner), request(bio), first_sector(first), is_write(write)
 	{
 	}
 };
+
+// It lives in the memory that its bio brings.
+struct ImagePiece final : IoOwner {
+	shim_io *const io;
+	ImageRequest &request;
+	const SectorRange range; // of the image
+	const bool from_origin;
+	const u32 epoch;
+
+	ImagePiece(shim_io *own, ImageRequest &owner, SectorRange part, bool origin, u32 seen)
+		: IoOwner(IoKind::ImagePiece), io(own), request(owner), range(part),
+		  from_origin(origin), epoch(seen)
+	{
+	}
+};
+
+static_assert(sizeof(ImagePiece) <= SHIM_IO_ROOM_BYTES);
 
 class Image final
 {
@@ -69,29 +97,36 @@ public:
 	void requeue(BioList &bios); // They may find something new. Context: any.
 	void run();		     // the worker
 	void on_piece_done(ImagePiece &piece, int error); // Context: any.
+	// False: it is to be read again, and the bio is kept. Context: any.
+	bool on_read_done(ImageRead &read, bio *bio, int error);
 
 private:
-	using PieceQueue = IntrusiveList<ImagePiece, &ImagePiece::again_hook>;
 	struct Queue {
 		BioList bios;
-		PieceQueue again;
+		IntrusiveList<ImageRequest, &ImageRequest::again_hook> again;
 	};
 
 	Image(DiffArea &area, DiffStorage &storage) : area_(area), storage_(storage) {}
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
 
-	bool serve_whole(bio *bio);
-	bool is_one_place(const DiffArea::Source &source);
-	bool fill(bio *bio, u32 offset_sectors, const DiffArea::Source &source);
+	using Slot = InFlight<ImageRead>::Slot;
+
+	bool serve_whole(bio *bio, Slot &slot);
+	bool redirect(bio *bio, Slot &slot, SectorRange range, const DiffArea::Source &source);
+	ImageRead *take_read(Slot &slot);
+	void leave(Slot &slot);
+	void hand_over(bio *bio);
+	bool idle() const;
+	bool fill(bio *bio, shim_bio_cursor &cursor, u32 offset_sectors,
+		  const DiffArea::Source &source);
 	void serve(bio *bio);
 	void serve_write(bio *bio, SectorRange range);
 	void start(bio *bio, SectorRange range, bool is_write);
-	ImageRequest *begin(bio *bio, bool is_write);
-	void cut(ImageRequest &request, SectorRange range, u32 offset_sectors);
-	void move(ImageRequest &request, SectorRange range, u32 offset_sectors,
-		  const DiffArea::Source &source);
-	void send(ImageRequest &request, SectorRange part, u32 offset_sectors,
-		  const DiffArea::Source &source);
+	ImageRequest *begin(bio *bio, SectorRange range, bool is_write);
+	void cut(ImageRequest &request, SectorRange range);
+	void cut_again(ImageRequest &request);
+	void move(ImageRequest &request, SectorRange range, const DiffArea::Source &source);
+	void send(ImageRequest &request, SectorRange part, const DiffArea::Source &source);
 	void put(ImageRequest &request);
 	void end(bio *bio, int error);
 
@@ -101,7 +136,9 @@ private:
 	u32 major_ = 0;
 	u32 minor_ = 0;
 	Guarded<Queue, LockRank::Image> queue_{"blksnap image"};
-	Atomic<u32> requests_; // taken and not ended
+	InFlight<ImageRead> reads_; // requests on their way through submit(), and redirected reads
+	Atomic<u32> requests_;	    // handed over to the worker and not ended
+	Atomic<bool> removing_;
 	WaitQueue ended_{"blksnap image requests"};
 	shim_work *work_ = nullptr;
 };

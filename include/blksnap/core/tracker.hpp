@@ -38,10 +38,22 @@ public:
 
 	// The part of an absolute range of the disk that lies on this device, counted from its
 	// start; empty if they do not meet. Context: any.
-	SectorRange covered(u64 disk_sector, u64 sectors) const;
+	SectorRange covered(u64 disk_sector, u64 sectors) const
+	{
+		const u64 start = start_sector_.load(Order::Relaxed);
+		const u64 first = max(disk_sector, start);
+		const u64 end = min(disk_sector + sectors, start + sectors_.load(Order::Relaxed));
+
+		return first < end ? SectorRange{first - start, end - first} : SectorRange{0, 0};
+	}
 
 	// Marks a write. Context: any; the write is counted in flight.
-	void mark(SectorRange range);
+	void mark(SectorRange range)
+	{
+		// covered() keeps within the size that the map was made for; growth is met by
+		// refresh().
+		(void)cbt_->mark(range.first, range.count);
+	}
 
 	// The diff area of the held snapshot, or null. Valid within an RCU read section.
 	DiffArea *area() const { return area_.load(Order::Acquire); }

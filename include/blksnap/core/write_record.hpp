@@ -3,8 +3,9 @@
 // WriteRecord: an admitted write, from the hook to its completion.
 //
 // The completion reads nothing from the bio but this record: stacked drivers remap the bio to
-// other devices meanwhile (hazards: raid0, bcache). Records come from the allocator without
-// waiting, then from a reserve of the disk; a write that finds neither is parked, not failed.
+// other devices meanwhile (hazards: raid0, bcache). Records come from the slot of the
+// CPU, then from the allocator without waiting, then from a reserve of the disk; a write that finds
+// none is parked, not failed.
 #pragma once
 
 #include <blksnap/base/list.hpp>
@@ -15,11 +16,14 @@ namespace blksnap
 {
 
 class Disk;
+struct WriteRecord;
+
+using WritesInFlight = InFlight<WriteRecord>;
 
 struct WriteRecord {
 	shim_bio_saved saved; // first: the port hands this address back
 	Disk *disk = nullptr;
-	InFlight::Slot *slot = nullptr; // set while counted
+	WritesInFlight::Slot *slot = nullptr; // set while counted
 	WriteRecord *next_spare = nullptr;
 
 	WriteRecord() {} // leaves `saved` unset: admission fills it

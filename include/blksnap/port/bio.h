@@ -28,11 +28,13 @@ struct shim_write {
 	shim_u32 sectors;    /* 0 for an empty flush */
 	shim_u8 kind;
 	shim_u8 supported; /* 0: the queue will refuse this operation */
+	shim_u8 own;	   /* from our own pool: the rest is not filled in */
+	struct shim_bio_saved *admission; /* as shim_bio_admission() says */
 };
 
-/* Room in a record for what the bio had before it was admitted or redirected. */
+/* Room in a record for what the bio had before it was admitted. */
 struct shim_bio_saved {
-	shim_u64 raw[8];
+	shim_u64 raw[2];
 };
 
 SHIM_BEGIN
@@ -40,8 +42,6 @@ SHIM_BEGIN
 
 /* Context: any. */
 void shim_bio_describe_write(struct bio *bio, struct shim_write *write) SHIM_NOEXCEPT;
-/* Non-zero if the bio comes from our own pool. Context: any. */
-int shim_bio_is_own(struct bio *bio) SHIM_NOEXCEPT;
 /* The record with which the bio was admitted last, if that admission still stands (its
  * completion is ours), else NULL. Context: any. */
 struct shim_bio_saved *shim_bio_admission(struct bio *bio) SHIM_NOEXCEPT;
@@ -74,15 +74,34 @@ struct shim_image_request {
 };
 
 void shim_bio_describe_image(struct bio *bio, struct shim_image_request *request) SHIM_NOEXCEPT;
+/* Finds parts of an image bio in its memory. It remembers the last place: parts asked for in order
+ * cost no walk from the beginning, which is where all zeroes stand. */
+struct shim_bio_cursor {
+	shim_u32 raw[8];
+};
 /* Copies between page bytes and the data of an image bio; @offset counts from its beginning.
  * The bio is not advanced. Context: any. */
-void shim_bio_fill(struct bio *bio, shim_u32 offset, struct page *page, shim_u32 page_offset,
-		   shim_u32 bytes) SHIM_NOEXCEPT;
-void shim_bio_fill_zero(struct bio *bio, shim_u32 offset, shim_u32 bytes) SHIM_NOEXCEPT;
+void shim_bio_fill(struct bio *bio, struct shim_bio_cursor *cursor, shim_u32 offset,
+		   struct page *page, shim_u32 page_offset, shim_u32 bytes) SHIM_NOEXCEPT;
+/* Room for what an image bio had before it was redirected. */
+struct shim_bio_redirected {
+	shim_u64 raw[6];
+};
+/* Sends a read to @sector of @bdev instead, as it is, with its own memory. When it completes, its
+ * completion, private data and device are put back, and blksnap_image_read_complete() says whether
+ * that was all. Context: process (current->bio_list is set); never waits. */
+void shim_bio_redirect(struct bio *bio, struct shim_bio_redirected *saved, struct shim_bdev *bdev,
+		       shim_u64 sector) SHIM_NOEXCEPT;
+/* Makes a redirected bio that has completed what it was before. Context: any. */
+void shim_bio_rewind(struct bio *bio, const struct shim_bio_redirected *saved) SHIM_NOEXCEPT;
+/* The bio will complete with this error, positive. Context: any. */
+void shim_bio_set_error(struct bio *bio, int error) SHIM_NOEXCEPT;
+void shim_bio_fill_zero(struct bio *bio, struct shim_bio_cursor *cursor, shim_u32 offset,
+			shim_u32 bytes) SHIM_NOEXCEPT;
 
 /* --- own I/O ------------------------------------------------------------------------------ */
 
-/* One own bio. Freed by the backend after its completion was reported. */
+/* One own bio. Freed by the backend after its completion was reported, unless it is a clone. */
 struct shim_io;
 
 enum shim_io_op { SHIM_IO_READ, SHIM_IO_WRITE };
@@ -90,17 +109,23 @@ enum shim_io_op { SHIM_IO_READ, SHIM_IO_WRITE };
 #define SHIM_IO_MAX_PAGES 256
 
 /* A bio with room for @pages pages, at @sector relative to @bdev (a partition has its own
- * zero). The pool guarantees progress: never fails.
- * Context: process. */
+ * zero). With @may_wait the pool guarantees progress: never fails; else NULL if it would have to
+ * wait. Context: process. */
 struct shim_io *shim_io_alloc(struct shim_bdev *bdev, enum shim_io_op op, shim_u64 sector,
-			      shim_u32 pages) SHIM_NOEXCEPT;
+			      shim_u32 pages, int may_wait) SHIM_NOEXCEPT;
 void shim_io_add_page(struct shim_io *io, struct page *page, shim_u32 bytes) SHIM_NOEXCEPT;
 /* A bio that moves @sectors sectors, beginning @offset_sectors behind the start of the image
  * request @parent, between the memory of @parent and @sector of @bdev. Same direction as
  * @parent; its integrity, crypto context and polling are not taken over. @parent must not
  * complete before it. Context: process; never fails. */
-struct shim_io *shim_io_clone(struct bio *parent, shim_u32 offset_sectors, shim_u32 sectors,
-			      struct shim_bdev *bdev, shim_u64 sector) SHIM_NOEXCEPT;
+struct shim_io *shim_io_clone(struct bio *parent, struct shim_bio_cursor *cursor,
+			      shim_u32 offset_sectors, shim_u32 sectors, struct shim_bdev *bdev,
+			      shim_u64 sector) SHIM_NOEXCEPT;
+/* A clone brings memory for who owns it, aligned to 8, and lives until shim_io_free(), which may
+ * be called when its completion is reported or later. Context: any. */
+#define SHIM_IO_ROOM_BYTES 96
+void *shim_io_room(struct shim_io *io) SHIM_NOEXCEPT;
+void shim_io_free(struct shim_io *io) SHIM_NOEXCEPT;
 /* Submits; blksnap_io_complete(@owner, error) is called once, in any context, also before
  * this returns. Context: process; may sleep. */
 void shim_io_submit(struct shim_io *io, void *owner) SHIM_NOEXCEPT;
@@ -111,17 +136,34 @@ enum blksnap_verdict {
 	BLKSNAP_PASS,	       /* let the bio go on */
 	BLKSNAP_TAKEN,	       /* the core holds it, or has completed it */
 	BLKSNAP_TAKEN_CROWDED, /* the same, and the submitter should wait if it may */
+	BLKSNAP_READ_FIRST,    /* not taken: the submitter reads copies, then asks again */
+};
+
+struct blksnap_decision {
+	enum blksnap_verdict verdict;
+	void *copies; /* with READ_FIRST: what is to be read */
 };
 
 /* A foreign data-changing bio came to a hooked disk. @disk is what shim_hook_add_disk() was
- * given. Context: atomic, inside an RCU read section. */
-enum blksnap_verdict blksnap_write_submit(void *disk, struct bio *bio) SHIM_NOEXCEPT;
+ * given. READ_FIRST is answered only if shim_submitter_may_read(@bio). Context: atomic, inside an
+ * RCU read section. */
+struct blksnap_decision blksnap_write_submit(void *disk, struct bio *bio) SHIM_NOEXCEPT;
+/* Whether who submits @bio may submit a read of ours before it, now: that can sleep in the block
+ * layer, as the submission of @bio itself can. Context: any. */
+int shim_submitter_may_read(struct bio *bio) SHIM_NOEXCEPT;
+/* After READ_FIRST, outside of the read section: begins the reads of old content that the write
+ * waits for. Must follow. Context: process; may sleep as submission does. */
+void blksnap_write_read_first(void *copies) SHIM_NOEXCEPT;
 /* After TAKEN_CROWDED, outside of the read section: waits until fewer bios are parked. @disk
  * is pinned by the verdict; this call releases the pin and must follow (@may_wait 0: only
  * releases). Context: process if @may_wait. */
 void blksnap_write_backpressure(void *disk, int may_wait) SHIM_NOEXCEPT;
 /* An admitted write has completed. Context: any. */
 void blksnap_write_complete(struct shim_bio_saved *saved) SHIM_NOEXCEPT;
+/* A redirected read has completed with @error, 0 or a positive errno. Return: 0 if the core keeps the
+ * bio, else it completes now. Context: any. */
+int blksnap_image_read_complete(struct shim_bio_redirected *saved, struct bio *bio,
+				int error) SHIM_NOEXCEPT;
 /* An own bio has completed. @error is 0 or a positive errno. Context: any. */
 void blksnap_io_complete(void *owner, int error) SHIM_NOEXCEPT;
 SHIM_END

@@ -15,6 +15,9 @@ struct shim_io {
 	struct bio *bio;
 	void *owner;
 	u32 capacity; // pages
+	bool cloned = false;
+	bool completed = false;
+	alignas(8) unsigned char room[SHIM_IO_ROOM_BYTES] = {};
 };
 
 namespace
@@ -47,6 +50,12 @@ void unpark(struct bio *bio)
 	bio->parked = false;
 }
 
+void free_io(shim_io *io)
+{
+	world().live_ios--;
+	delete io;
+}
+
 void io_end(struct bio *bio)
 {
 	auto *io = static_cast<shim_io *>(bio->io);
@@ -56,15 +65,18 @@ void io_end(struct bio *bio)
 		if (page->canary != kPageCanary)
 			fail("memory", "a page was freed while its I/O ran");
 	bio->pages.clear();
-	world().live_ios--;
-	delete io;
+	io->completed = true;
+	if (!io->cloned)
+		free_io(io);
 	blksnap_io_complete(owner, status);
 }
 
-shim_io *make_io(Device &device, Op op, u64 sector, u32 pages)
+shim_io *make_io(Device &device, Op op, u64 sector, u32 pages, bool may_wait)
 {
 	scheduler().might_sleep("allocating an own bio");
 	scheduler().point();
+	if (!may_wait && world().memory.refuses(world().random, true))
+		return nullptr;
 	world().live_ios++;
 	struct bio *bio = make_bio(device, op, sector, 0);
 	auto *io = new shim_io{bio, nullptr, pages};
@@ -87,6 +99,11 @@ void check_fill(const struct bio *bio, u32 offset, u32 bytes)
 void shim_bio_describe_write(struct bio *bio, shim_write *write) noexcept
 {
 	check_live(bio, "a description");
+	*write = {};
+	write->own = bio->own;
+	if (bio->own)
+		return;
+	write->admission = shim_bio_admission(bio);
 	Device &device = *bio->device;
 	const Device &bottom = *device.bottom();
 	const u64 start = device.kind == DeviceKind::Partition ? device.lower_start : 0;
@@ -100,15 +117,15 @@ void shim_bio_describe_write(struct bio *bio, shim_write *write) noexcept
 							: 1;
 }
 
-int shim_bio_is_own(struct bio *bio) noexcept
-{
-	return bio->own;
-}
-
 shim_bio_saved *shim_bio_admission(struct bio *bio) noexcept
 {
 	return bio->end_io == admitted_end_io ? static_cast<shim_bio_saved *>(bio->private_data)
 					      : nullptr;
+}
+
+int shim_submitter_may_read(struct bio *bio) noexcept
+{
+	return !scheduler().current().bio_list && !bio->nowait;
 }
 
 struct bio *shim_bio_next(struct bio *bio) noexcept
@@ -175,8 +192,8 @@ void shim_bio_describe_image(struct bio *bio, shim_image_request *request) noexc
 					     : SHIM_IMAGE_OTHER;
 }
 
-void shim_bio_fill(struct bio *bio, shim_u32 offset, struct page *page, shim_u32 page_offset,
-		   shim_u32 bytes) noexcept
+void shim_bio_fill(struct bio *bio, shim_bio_cursor *, shim_u32 offset, struct page *page,
+		   shim_u32 page_offset, shim_u32 bytes) noexcept
 {
 	check_fill(bio, offset, bytes);
 	if (page_offset % 512 || page_offset + bytes > 4096 || page->canary != kPageCanary)
@@ -187,19 +204,61 @@ void shim_bio_fill(struct bio *bio, shim_u32 offset, struct page *page, shim_u32
 		bio->cell(offset / 512 + i) = page->stamp[page_offset / 512 + i];
 }
 
-void shim_bio_fill_zero(struct bio *bio, shim_u32 offset, shim_u32 bytes) noexcept
+void shim_bio_redirect(struct bio *bio, shim_bio_redirected *saved, shim_bdev *bdev,
+		       shim_u64 sector) noexcept
+{
+	check_live(bio, "a redirection");
+	if (bio->op != Op::Read)
+		fail("bio", "something that is no read is redirected");
+	saved->raw[0] = reinterpret_cast<u64>(bio->end_io);
+	saved->raw[1] = reinterpret_cast<u64>(bio->private_data);
+	saved->raw[2] = reinterpret_cast<u64>(bio->device);
+	saved->raw[3] = bio->sector;
+	saved->raw[4] = bio->sectors;
+	saved->raw[5] = bio->skip;
+	bio->end_io = redirected_end_io;
+	bio->private_data = saved;
+	bio->device = &device_of(bdev);
+	bio->sector = sector;
+	bio->remapped = false;
+	bio->for_core = true;
+	world().live_records++;
+	submit_bio(bio);
+}
+
+void shim_bio_rewind(struct bio *bio, const shim_bio_redirected *saved) noexcept
+{
+	check_live(bio, "a rewind");
+	bio->sector = saved->raw[3];
+	bio->sectors = static_cast<u32>(saved->raw[4]);
+	bio->skip = static_cast<u32>(saved->raw[5]);
+	bio->status = 0;
+	bio->remaining = 1;
+}
+
+void shim_bio_set_error(struct bio *bio, int error) noexcept
+{
+	check_live(bio, "an error");
+	if (error <= 0)
+		fail("bio", "a completion with a negative error");
+	bio->status = error;
+}
+
+void shim_bio_fill_zero(struct bio *bio, shim_bio_cursor *, shim_u32 offset,
+			shim_u32 bytes) noexcept
 {
 	check_fill(bio, offset, bytes);
 	for (u32 i = 0; i < bytes / 512; i++)
 		bio->cell(offset / 512 + i) = 0;
 }
 
-shim_io *shim_io_alloc(shim_bdev *bdev, enum shim_io_op op, shim_u64 sector,
-		       shim_u32 pages) noexcept
+shim_io *shim_io_alloc(shim_bdev *bdev, enum shim_io_op op, shim_u64 sector, shim_u32 pages,
+		       int may_wait) noexcept
 {
 	if (!pages || pages > SHIM_IO_MAX_PAGES)
 		fail("bio", "an own bio of %u pages", pages);
-	return make_io(device_of(bdev), op == SHIM_IO_READ ? Op::Read : Op::Write, sector, pages);
+	return make_io(device_of(bdev), op == SHIM_IO_READ ? Op::Read : Op::Write, sector, pages,
+		       may_wait);
 }
 
 void shim_io_add_page(shim_io *io, struct page *page, shim_u32 bytes) noexcept
@@ -213,19 +272,34 @@ void shim_io_add_page(shim_io *io, struct page *page, shim_u32 bytes) noexcept
 	bio.sectors += bytes / 512;
 }
 
-shim_io *shim_io_clone(struct bio *parent, shim_u32 offset_sectors, shim_u32 sectors,
-		       shim_bdev *bdev, shim_u64 sector) noexcept
+shim_io *shim_io_clone(struct bio *parent, shim_bio_cursor *, shim_u32 offset_sectors,
+		       shim_u32 sectors, shim_bdev *bdev, shim_u64 sector) noexcept
 {
 	check_live(parent, "a clone");
 	if (!sectors || offset_sectors + u64{sectors} > parent->sectors)
 		fail("bio", "clone of %u+%u of a bio of %u sectors", offset_sectors, sectors,
 		     parent->sectors);
-	shim_io *io = make_io(device_of(bdev), parent->op, sector, 0);
+	shim_io *io = make_io(device_of(bdev), parent->op, sector, 0, true);
+	io->cloned = true;
 	io->bio->sectors = sectors;
 	io->bio->data = parent->data;
 	io->bio->pages = parent->pages;
 	io->bio->skip = parent->skip + offset_sectors;
 	return io;
+}
+
+void *shim_io_room(shim_io *io) noexcept
+{
+	if (!io->cloned)
+		fail("bio", "the room of an own bio that is no clone");
+	return io->room;
+}
+
+void shim_io_free(shim_io *io) noexcept
+{
+	if (!io->cloned || !io->completed)
+		fail("bio", "an own bio is freed too early");
+	free_io(io);
 }
 
 void shim_io_submit(shim_io *io, void *owner) noexcept

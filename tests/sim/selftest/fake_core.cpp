@@ -50,7 +50,7 @@ int read_device(Member &member)
 			return -12;
 		member.pages.push_back(page);
 		Wait wait;
-		shim_io *io = shim_io_alloc(member.bdev, SHIM_IO_READ, at, 1);
+		shim_io *io = shim_io_alloc(member.bdev, SHIM_IO_READ, at, 1, true);
 		shim_io_add_page(io, page,
 				 512 * static_cast<shim_u32>(std::min<shim_u64>(8, sectors - at)));
 		shim_io_submit(io, &wait);
@@ -160,14 +160,14 @@ void destroy(Snapshot &snapshot)
 
 using namespace fake;
 
-enum blksnap_verdict blksnap_write_submit(void *hooked, bio *bio) noexcept
+static enum blksnap_verdict decide(void *hooked, bio *bio)
 {
 	auto *disk = static_cast<Disk *>(hooked);
-	auto *record = reinterpret_cast<Record *>(shim_bio_admission(bio));
-	if (shim_bio_is_own(bio) || (record && record->disk == disk))
-		return BLKSNAP_PASS;
 	shim_write write;
 	shim_bio_describe_write(bio, &write);
+	auto *record = reinterpret_cast<Record *>(write.admission);
+	if (write.own || (record && record->disk == disk))
+		return BLKSNAP_PASS;
 	if (fault() == Fault::SleepsInHook)
 		shim_memory_free(shim_memory_alloc(8, SHIM_GFP_KERNEL));
 	if (fault() == Fault::LeaksPage && write.sectors == 1)
@@ -195,7 +195,19 @@ enum blksnap_verdict blksnap_write_submit(void *hooked, bio *bio) noexcept
 	return BLKSNAP_PASS;
 }
 
+struct blksnap_decision blksnap_write_submit(void *hooked, bio *bio) noexcept
+{
+	return {decide(hooked, bio), nullptr};
+}
+
 void blksnap_write_backpressure(void *, int) noexcept {}
+
+int blksnap_image_read_complete(shim_bio_redirected *, bio *, int) noexcept
+{
+	return 1;
+}
+
+void blksnap_write_read_first(void *) noexcept {}
 
 void blksnap_write_complete(shim_bio_saved *saved) noexcept
 {

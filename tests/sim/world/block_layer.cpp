@@ -26,19 +26,25 @@ bool hook_takes(bio *bio)
 	const bool may_wait = !scheduler().current().bio_list && !bio->nowait;
 	Device *whole = bio->device->whole();
 	w.inside_hook++;
-	blksnap_verdict verdict = BLKSNAP_PASS;
-	void *tracked = nullptr;
-	shim_rcu_read_lock();
-	for (const HookEntry &entry : w.hooked)
-		if (entry.disk == whole)
-			tracked = entry.tracked;
-	if (tracked)
-		verdict = blksnap_write_submit(tracked, bio);
-	shim_rcu_read_unlock();
-	if (verdict == BLKSNAP_TAKEN_CROWDED)
+	blksnap_decision decision;
+	void *tracked;
+	do {
+		decision = {BLKSNAP_PASS, nullptr};
+		tracked = nullptr;
+		shim_rcu_read_lock();
+		for (const HookEntry &entry : w.hooked)
+			if (entry.disk == whole)
+				tracked = entry.tracked;
+		if (tracked)
+			decision = blksnap_write_submit(tracked, bio);
+		shim_rcu_read_unlock();
+		if (decision.verdict == BLKSNAP_READ_FIRST)
+			blksnap_write_read_first(decision.copies);
+	} while (decision.verdict == BLKSNAP_READ_FIRST);
+	if (decision.verdict == BLKSNAP_TAKEN_CROWDED)
 		blksnap_write_backpressure(tracked, may_wait);
 	w.inside_hook--;
-	return verdict != BLKSNAP_PASS;
+	return decision.verdict != BLKSNAP_PASS;
 }
 
 int check(const bio &bio)
@@ -145,12 +151,29 @@ bio *split_bio(bio *bio, u32 sectors)
 }
 
 void admitted_end_io(bio *) {}
+void redirected_end_io(bio *) {}
 
 void end_bio(bio *bio, int error)
 {
 	if (error)
 		bio->status = error;
 	end_bio(bio);
+}
+
+// False: the core keeps it.
+static bool complete_redirected(bio *bio)
+{
+	auto *saved = static_cast<shim_bio_redirected *>(bio->private_data);
+	bio->end_io = reinterpret_cast<bio::EndIo>(saved->raw[0]);
+	bio->private_data = reinterpret_cast<void *>(saved->raw[1]);
+	bio->device = reinterpret_cast<Device *>(saved->raw[2]);
+	bio->remapped = false;
+	bio->for_core = false;
+	world().live_records--;
+	shim_rcu_read_lock();
+	const bool ends = blksnap_image_read_complete(saved, bio, bio->status);
+	shim_rcu_read_unlock();
+	return ends;
 }
 
 // Iterative, like the kernel's unwinding of chains: thousands of chained bios need no stack.
@@ -170,6 +193,8 @@ void end_bio(bio *bio)
 			blksnap_write_complete(saved);
 			shim_rcu_read_unlock();
 		}
+		if (bio->end_io == redirected_end_io && !complete_redirected(bio))
+			return;
 		bio->life = BioLife::Ended;
 		if (bio->end_io != chain_end_io) {
 			if (bio->end_io)

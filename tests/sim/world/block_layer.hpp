@@ -19,6 +19,7 @@ void chain_bio(bio *child, bio *parent);
 
 // The completion that stands in an admitted bio.
 void admitted_end_io(bio *bio);
+void redirected_end_io(bio *bio);
 
 // Drivers
 void disk_submit(bio *bio);
