@@ -108,21 +108,20 @@ DiffStorage::Place DiffStorage::locate(u32 unit)
 
 void DiffStorage::push(CopyQueue &copies, bool hurry)
 {
-	bool first = false;
-	const u32 pages = state_.with([&](State &state) {
-		first = state.queue.empty();
+	state_.with([&](State &state) {
+		const bool first = state.queue.empty();
 		while (Copy *copy = copies.pop_front()) {
 			copy->assigned = 0;
 			copy->stores_left = 0;
 			state.queued_pages += copy->blocks;
 			state.queue.push_back(*copy);
 		}
-		return state.queued_pages;
+		// Under the lock: when it is released the copies can be gone, and the storage.
+		if (hurry || state.queued_pages >= kGatherPages)
+			shim_work_queue(work_);
+		else if (first)
+			shim_work_queue_delayed(work_, kGatherMs);
 	});
-	if (hurry || pages >= kGatherPages)
-		shim_work_queue(work_);
-	else if (first)
-		shim_work_queue_delayed(work_, kGatherMs);
 }
 
 void DiffStorage::run_store()
