@@ -121,6 +121,9 @@ void ForeignIo::check_image_result()
 		     device_.name.c_str(), status_);
 	if (expected_)
 		return;
+	// A store was put there, by parameter: it cannot be written.
+	if (status_ == 5 && op_ != Op::Read && !image_->plain(sector_, sectors_))
+		return;
 	if (status_)
 		return image_->on_error(begin_);
 	image_->on_success(begin_);
