@@ -378,6 +378,7 @@ void ChunkMap::add_leaf(const Extent &extent, Spares &spares)
 	if (depth_ == 1)
 		grow_root(spares);
 	const Spot spot = find(extent.block);
+	ASSERT(spot.parent);
 	Leaf &leaf = *spot.leaf;
 	const bool behind = extent.block > leaf.start(leaf.count - 1);
 	if (!leaf.in_span(extent.block) && !behind) {
@@ -396,6 +397,7 @@ void ChunkMap::add_leaf(const Extent &extent, Spares &spares)
 
 void ChunkMap::split_leaf(const Spot &spot, const Extent &extent, Spares &spares)
 {
+	ASSERT(spot.parent);
 	Leaf &leaf = *spot.leaf;
 	auto *right = static_cast<Leaf *>(take_node(spares));
 	right->count = 0;

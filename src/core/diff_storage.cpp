@@ -62,7 +62,8 @@ Result<DiffStorage::Portion> DiffStorage::prepare(const shim_bdev_info &info,
 
 void DiffStorage::append(Portion &portion, shim_bdev *bdev)
 {
-	auto &[batch, bdevs] = portion;
+	auto &batch = portion.batch;
+	auto &bdevs = portion.bdevs;
 	for (shim_bdev *known : bdevs_)
 		bdevs.push_reserved(known);
 	bdevs.push_reserved(bdev);

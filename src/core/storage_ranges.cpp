@@ -86,7 +86,7 @@ Result<void> StorageRanges::Batch::seal()
 {
 	ASSERT(!sealed_);
 	by_place_.clear();
-	if (ranges_.size() > 0)
+	if (!ranges_.empty())
 		TRY(by_place_.reserve(ranges_.size()));
 	for (u32 i = 0; i < ranges_.size(); i++)
 		by_place_.push_reserved(i);

@@ -55,6 +55,7 @@ FileExtents Region::find(ExtentUse use) const
 std::vector<Device> resolve_devices(const std::vector<std::string> &arguments)
 {
 	std::vector<Device> devices;
+	devices.reserve(arguments.size());
 	for (const auto &argument : arguments)
 		devices.push_back(resolve_device(argument));
 	return devices;

@@ -19,7 +19,7 @@ namespace
 {
 
 // Whole file system blocks, whatever their size.
-constexpr std::uint64_t kGrainBytes = 64 * 1024;
+constexpr std::uint64_t kGrainBytes = 64 << 10;
 
 void allocate(const std::string &path, std::uint64_t bytes)
 {

@@ -23,7 +23,7 @@ namespace
 {
 
 constexpr std::chrono::duration<std::uint32_t, std::milli> kPatience{10'000};
-constexpr std::uint64_t kMebibyte = 1024 * 1024;
+constexpr std::uint64_t kMebibyte = 1 << 20;
 constexpr std::uint64_t kNoLimitMib = std::uint64_t{1} << 43; // what a 64-bit file offset can hold
 
 struct Arguments {

@@ -67,7 +67,8 @@ private:
 		OpenDevice(OpenDevice &&other) : bdev(other.release()), info(other.info) {}
 		~OpenDevice()
 		{
-			if (bdev)
+			// The analyzer does not see that a Result with an error has no value.
+			if (bdev) // NOLINT(clang-analyzer-core.uninitialized.Branch)
 				shim_bdev_close(bdev);
 		}
 		shim_bdev *release() { return std::exchange(bdev, nullptr); }
