@@ -137,6 +137,19 @@ TEST(writes_through_the_disk_are_seen_by_a_partition)
 	EXPECT(changed_blocks(control, second.number(), 1) == std::vector<unsigned>{0});
 }
 
+TEST(writes_beside_a_partition_are_none_of_its)
+{
+	const PartitionedDisk disk;
+	const NullDisk store(64);
+	const Disk first = disk.partition(1);
+	Held held(first, store);
+	disk.fill(1, PartitionedDisk::kStart[0] - 64, 64); // before it
+	disk.partition(2).fill(1, 0, 8192);		   // and behind it
+	EXPECT(held.image_is_right());
+	EXPECT(held.origin_is_old(0, Held::kSectors));
+	EXPECT(held.changes().empty());
+}
+
 // One write, two images: each keeps a copy of its own.
 TEST(a_disk_and_its_partition_in_one_snapshot)
 {

@@ -240,6 +240,28 @@ TEST(a_store_on_its_own_origin_reads_as_zeroes)
 	EXPECT(!lost_image(snapshot, 0));
 }
 
+// Given before that origin's take: its image shows zeroes there, and copies of copies are not made.
+TEST(a_store_on_the_origin_of_another_snapshot_reads_as_zeroes)
+{
+	constexpr std::uint64_t kFirst = 8192, kCount = 16384;
+	const Control control;
+	const NullDisk a(32), b(32), small(1);
+	a.fill(7, 0, 8192);
+	b.fill(8, 0, b.sectors());
+	const Bytes then = b.read(0, kFirst);
+	const Snapshot of_a(control, {&a}), of_b(control, {&b});
+	REQUIRE_ERRNO(of_a.append(b, {{kFirst, kCount}}), 0);
+	REQUIRE_ERRNO(of_b.append(small, {{0, small.sectors()}}), 0);
+	REQUIRE_ERRNO(of_a.take(), 0);
+	REQUIRE_ERRNO(of_b.take(), 0);
+	a.fill(1, 0, 8192); // 4 MiB of copies, more than the other store holds
+	b.fill(1, 0, 64);
+	EXPECT(of_a.image_of(a).holds(7, 0, 8192));
+	EXPECT(of_b.image_of(b).read(kFirst, kCount) == Bytes(kCount * 512));
+	EXPECT(of_b.image_of(b).read(0, kFirst) == then);
+	EXPECT(!lost_image(of_a, 0) && !lost_image(of_b, 0));
+}
+
 // They would destroy what the image shows there. Not only in the own snapshot.
 TEST(after_the_take_sectors_of_an_image_are_busy)
 {

@@ -17,6 +17,8 @@ class Held
 public:
 	static constexpr std::uint64_t kSectors = 8192; // that are filled: 4 MiB
 
+	// The disks must live longer.
+	Held(const Disk &&, const Disk &, std::uint64_t = 0) = delete;
 	Held(const Disk &origin, const Disk &store, std::uint64_t sectors = kSectors)
 		: origin_(origin), store_(store), sectors_(sectors)
 	{
