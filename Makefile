@@ -12,6 +12,7 @@
 #   make docs                                        build/docs/index.html
 #   make lint                                        static checks of sources, scripts and documents
 #   make deb                                         Debian packages in build/deb
+#   make deb-check                                   and the module by DKMS from its package
 #   make coverage                                    what unit tests and histories execute of src/core
 #   make bench | bench-quick [ROWS="..."]            what a snapshot costs; bench-compare BASE=<json>
 #   make vm-shell                                    a guest to work in by hand
@@ -107,6 +108,11 @@ deb:
 	git ls-files -z | rsync -a --from0 --files-from=- . build/deb/source/
 	cd build/deb/source && DEB_BUILD_OPTIONS="parallel=$$(nproc) nocheck" dpkg-buildpackage --unsigned-source --unsigned-changes --build=binary
 	cd build/deb && lintian --fail-on error --info --tag-display-limit 0 ./*.changes
+
+# What DKMS makes of the package.
+.PHONY: deb-check
+deb-check: deb
+	tests/deb/dkms build/deb
 
 clean: clean-tools clean-helpers clean-kselftest
 	rm -rf build/module build/unit build/sim build/check

@@ -21,7 +21,7 @@ build_packages=(gcc g++ g++-multilib make binutils git rsync python3 pkg-config 
 	libcli11-dev nlohmann-json3-dev libblkid-dev libgtest-dev libboost-context-dev cmake)
 docs_packages=(python3-sphinx)
 lint_packages=(clang clang-format clang-tidy codespell shellcheck sparse)
-deb_packages=(debhelper dh-dkms dpkg-dev fakeroot lintian)
+deb_packages=(debhelper dh-dkms dkms dpkg-dev fakeroot lintian)
 vm_packages=(mmdebstrap cpio xz-utils e2fsprogs xfsprogs python3 kmod debian-archive-keyring)
 
 # The emulator of Debian 12 runs stale code after the kernel has patched its text while several virtual
