@@ -5,6 +5,7 @@
 
 #include "disk.hpp"
 #include "file.hpp"
+#include "module.hpp"
 #include "process.hpp"
 #include "snapshot.hpp"
 
