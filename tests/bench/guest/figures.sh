@@ -286,6 +286,7 @@ measure_stall()
 # Nanoseconds of a request to a disk, on average.
 mean_latency()
 {
+	udevadm settle
 	run_fio --name=job --filename=/dev/other --bs=4k --size=128M --ioengine=psync --rw="$1" \
 		--output-format=json >latency
 	sed -n '/^{/,$p' latency | jq '.jobs[0] | if .read.total_ios > 0 then .read else .write end | .lat_ns.mean'
@@ -328,6 +329,7 @@ threads()
 		options+=(--name="job$i" --filename="/dev/own$i")
 		options+=(--rw=randwrite --bs=4k --ioengine=psync --size=64M --time_based --runtime=2s)
 	done
+	udevadm settle
 	run_fio --output-format=json "${options[@]}" >threads
 	sed -n '/^{/,$p' threads | jq '[.jobs[].write.iops] | add'
 }
