@@ -86,7 +86,7 @@ show()
 # run_area AREA: sets $verdict to passed, failed or skipped, and $why
 run_area()
 {
-	local area=$1 mark status=0 planned seen complaints
+	local area=$1 mark status=0 planned seen complaints=()
 
 	mark="kselftest: $area begins $$-$RANDOM"
 	echo "$mark" >/dev/kmsg 2>/dev/null
@@ -106,15 +106,15 @@ run_area()
 	fi
 	planned=$(sed -n 's/^1\.\.\([0-9]*\).*/\1/p' "$output" | head -1)
 	seen=$(grep -cE '^(not )?ok ' "$output")
-	complaints=$(log_since "$mark" | grep -E "$complaint")
+	mapfile -t complaints < <(log_since "$mark" | grep -E "$complaint")
 	case $status in
 	0) verdict=passed ;;
 	4) verdict=skipped ;;
 	*) verdict=failed why="status $status" ;;
 	esac
-	if [[ -n $complaints ]]; then
+	if ((${#complaints[@]})); then
 		verdict=failed why='the kernel log complains'
-		sed 's/^/# kernel: /' <<<"$complaints" | tee -a "$output" | sed 's/^/    /'
+		printf '# kernel: %s\n' "${complaints[@]}" | tee -a "$output" | sed 's/^/    /'
 	elif [[ $verdict != failed && $planned != "$seen" ]]; then
 		verdict=failed why="$seen of $planned tests ran"
 	fi
