@@ -23,7 +23,7 @@ UNIT_LIBS := -lgtest_main -lgtest -lpthread
 unit_flags_asan := -fsanitize=address,undefined -fno-sanitize-recover=all
 unit_flags_tsan := -fsanitize=thread
 unit_flags_plain := -O2
-unit_flags_cov := -O0 --coverage
+unit_flags_cov := -O0 --coverage -fprofile-update=atomic
 unit_core_flags_asan := $(UNIT_POINTS)
 unit_core_flags_cov := $(UNIT_POINTS)
 

@@ -22,12 +22,14 @@ void storage_is_refused(History &history);
 void storage_on_a_taken_snapshot(History &history);
 void no_memory_to_exclude(History &history);
 void no_memory_to_store(History &history);
+void writes_over_a_store(History &history);
 
 // take.cpp
 void watch_runs_before_the_thaw(History &history);
 void loss_is_told_again_after_a_retake(History &history);
 void take_is_refused(History &history);
 void writes_that_do_not_end(History &history);
+void older_writes_do_not_end(History &history);
 
 // changes.cpp
 void list_meets_wrap(History &history);
@@ -60,10 +62,12 @@ constexpr Case kCases[] = {
 	{"storage-on-a-taken-snapshot", storage_on_a_taken_snapshot},
 	{"no-memory-to-exclude", no_memory_to_exclude},
 	{"no-memory-to-store", no_memory_to_store},
+	{"writes-over-a-store", writes_over_a_store},
 	{"watch-runs-before-the-thaw", watch_runs_before_the_thaw},
 	{"loss-is-told-again-after-a-retake", loss_is_told_again_after_a_retake},
 	{"take-is-refused", take_is_refused},
 	{"writes-that-do-not-end", writes_that_do_not_end},
+	{"older-writes-do-not-end", older_writes_do_not_end},
 	{"list-meets-wrap", list_meets_wrap},
 	{"dirty-ranges", dirty_ranges},
 	{"takes-fail-under-writers", takes_fail_under_writers},

@@ -181,4 +181,28 @@ void no_memory_to_store(History &history)
 	SIM_EXPECT(lost > 0);
 }
 
+// What lies on an origin and is a store has no frozen content: a write there needs no copy, whoever
+// makes it, and the image shows zeroes.
+void writes_over_a_store(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	SnapshotModel &snapshot = stage.create({&disk});
+	stage.append(snapshot, store); // comes first, and takes all copies
+	SIM_EXPECT(stage.try_append(snapshot, disk, 128, 64) == 0);
+	world().store_ranges.push_back({&disk, 128, 64, &snapshot, false});
+	stage.take(snapshot);
+	ImageModel &image = *snapshot.images[0];
+	SIM_EXPECT(stage.write(disk, 136, 48) == 0);
+	SIM_EXPECT(stage.write(disk, 100, 120) == 0);
+	ForeignIo discard(disk, Op::Discard, 144, 32);
+	discard.submit();
+	discard.wait();
+	SIM_EXPECT(discard.status() == 0);
+	SIM_EXPECT(stage.read(image, 0, 256) == 0);
+	SIM_EXPECT(image.cut(100) >> 32 == 0 && image.cut(219) >> 32 == 0);
+	stage.destroy(snapshot);
+}
+
 } // namespace sim

@@ -79,6 +79,7 @@ void take_is_refused(History &history)
 	SIM_EXPECT(stage.try_append(snapshot, store, 8, 1016) == 0);
 	stage.take(snapshot);
 	SIM_EXPECT(agent_ioctl::take(snapshot.id) == -114);
+	SIM_EXPECT(stage.try_create({&snapshot.images[0]->image}) == -22);
 	stage.destroy(snapshot);
 	SIM_EXPECT(agent_ioctl::destroy(snapshot.id) == -19);
 	SIM_EXPECT(agent_ioctl::collect_images(snapshot.id, images) == -3);
@@ -120,6 +121,26 @@ void writes_that_do_not_end(History &history)
 	stage.take(snapshot);
 	SIM_EXPECT(stage.info(disk).snap_number == 1);
 	SIM_EXPECT(stage.map(disk)[1] == 1 && stage.map(other)[1] == 1);
+	stage.destroy(snapshot);
+}
+
+// Writes from before the first tracker are waited for, not for ever.
+void older_writes_do_not_end(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	disk.hung = true;
+	stage.spawn("writer", [&] { SIM_EXPECT(stage.write(disk, 8, 8) == 0); });
+	scheduler().sleep(1000);
+	const u64 begin = scheduler().now();
+	SnapshotModel &snapshot = stage.create({&disk});
+	SIM_EXPECT(scheduler().now() - begin >= 1'000'000);
+	disk_resume(disk);
+	stage.join();
+	stage.append(snapshot, store);
+	stage.take(snapshot);
+	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 256) == 0);
 	stage.destroy(snapshot);
 }
 

@@ -5,6 +5,7 @@
 
 #include <case/cases.hpp>
 #include <script/foreign_io.hpp>
+#include <utility>
 #include <world/report.hpp>
 #include <world/world.hpp>
 
@@ -77,10 +78,36 @@ void play(History &history)
 		history.writers.join();
 }
 
+// Without memory for this or that nothing is loaded, and nothing is left.
+void load_after_failures()
+{
+	Memory &memory = world().memory;
+	const MemoryFaults faults = std::exchange(memory.faults, {});
+	memory.enabled = true;
+	for (u64 nth = 1;; nth++) {
+		memory.fail_nth(nth);
+		const int result = blksnap_module_init();
+		memory.fail_nth(0);
+		if (!result)
+			break;
+		if (result != -12)
+			fail("ioctl", "a load without memory gives %d", result);
+		world().check_empty();
+	}
+	memory.faults = faults;
+}
+
+void load(const Variant &variant)
+{
+	if (!variant.test && !variant.plain && world().swarm.one_in(20))
+		load_after_failures();
+	else if (blksnap_module_init() != 0)
+		fail("ioctl", "the module does not load");
+}
+
 void body(History &history, const Variant &variant)
 {
-	if (blksnap_module_init() != 0)
-		fail("ioctl", "the module does not load");
+	load(variant);
 	world().memory.enabled = true;
 	if (variant.test)
 		variant.test->run(history);

@@ -41,7 +41,7 @@ void call_nonsense()
 	UserBuffer buffer;
 	static constexpr unsigned kUnknown[] = {0,	    0x5620,	0x40085620, 0x40085621,
 						0x40085622, 0x40105600, ~0u};
-	if (blksnap_control_ioctl(random.pick(kUnknown), buffer.address(), 0) != -25)
+	if (blksnap_control_ioctl(random.pick(kUnknown), buffer.address(), random.one_in(2)) != -25)
 		fail("ioctl", "an unknown command is not refused with ENOTTY");
 	static constexpr unsigned kKnown[] = {
 		IOCTL_BLK_SNAP_TRACKER_COLLECT,		IOCTL_BLK_SNAP_TRACKER_READ_CBT_MAP,
