@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Coverage is by sectors, not by node: trackers and snapshots see what arrives through partitions,
-# whole disks and stacked drivers. Every kind of device can be an origin; images of mounted file
+# Coverage is by sectors, not by node: images survive loads that arrive through partitions, whole disks and
+# stacked drivers (see also the area stacking of the kselftest suite). Every kind of device can be an origin; images of mounted file
 # systems can be mounted and are clean.
 # vm: timeout=420
 # shellcheck disable=SC2317,SC2119 # Functions are called through check, or without their argument.
@@ -11,30 +11,10 @@
 # shellcheck source=tests/vm/suites/lib/snapshot.sh
 . "$(dirname "$0")/lib/snapshot.sh"
 
-plan 47
+plan 40
 
 store=/dev/vde
 store_sectors=$((512 * 2048))
-
-# write_at DEVICE BLOCK...: changes blocks of 64 KiB
-write_at()
-{
-	local block
-
-	for block in "${@:2}"; do
-		dd if=/dev/urandom of="$1" bs=64k count=1 seek="$block" oflag=direct status=none || return
-	done
-}
-
-# marks_of WRITTEN TRACKED BLOCK...: the map of TRACKED after writes to blocks of WRITTEN
-marks_of()
-{
-	take_with_store $store $store_sectors "$2" || return
-	write_at "$1" "${@:3}" || return
-	destroy && take_with_store $store $store_sectors "$2" || return
-	cbt_blocks "$2" 1
-	destroy && blksnap tracker_remove --device "$2"
-}
 
 # The image of SNAPSHOTTED keeps its content when blocks are written through WRITTEN. The first MiB is
 # left alone: it may have a partition table.
@@ -71,13 +51,6 @@ check 'a disk with two partitions' partition_disk
 later forget_partitions
 check 'a dm-linear device' dm_device coverage "0 262144 linear /dev/vdc 4096"
 
-# The first partition begins at block 16 of the disk, the second at block 2064.
-check 'a tracker of the disk sees writes through a partition' same "$(marks_of /dev/vdb1 /dev/vdb 0 5)" '16 21'
-check 'a tracker of a partition sees writes through the disk' same "$(marks_of /dev/vdb /dev/vdb2 2064 2066)" '0 2'
-check 'but not those beside it' same "$(marks_of /dev/vdb /dev/vdb1 1 2064 16)" '0'
-check 'nor those of its neighbour' same "$(marks_of /dev/vdb2 /dev/vdb1 3)" ''
-check 'a tracker of a disk sees what dm sends down' same "$(marks_of /dev/mapper/coverage /dev/vdc 4)" '36'
-check 'a tracker of a dm device sees its writes' same "$(marks_of /dev/mapper/coverage /dev/mapper/coverage 4)" '4'
 check 'an image of the disk survives writes through a partition' image_survives /dev/vdb1 /dev/vdb
 check 'an image of a partition survives writes through the disk' image_survives /dev/vdb /dev/vdb1
 check 'an image of a disk survives writes through dm' image_survives /dev/mapper/coverage /dev/vdc
@@ -96,24 +69,6 @@ check 'loop as origin' image_survives "$loop" "$loop"
 check 'a SCSI disk with blocks of 4096 bytes' scsi_disk sector_size=4096
 check 'SCSI as origin' image_survives "$disk" "$disk"
 modprobe -r scsi_debug
-
-# A size that no block of ours divides: the last 512 bytes are kept, too.
-odd_size()
-{
-	local size=$((8192 * 2 + 3)) image
-
-	dmsetup create odd --table "0 $size linear /dev/vdd 8" && later remove_dm_device odd &&
-		dd if=/dev/urandom of="$work/odd" bs=512 count="$size" status=none &&
-		dd if="$work/odd" of=/dev/mapper/odd bs=64k conv=fsync status=none &&
-		take_with_store "$store" "$store_sectors" /dev/mapper/odd || return
-	image=$(image_of /dev/mapper/odd)
-	same "$(sectors_of "$image")" "$size" &&
-		dd if=/dev/urandom of=/dev/mapper/odd bs=512 count="$size" conv=fsync status=none &&
-		cmp "$work/odd" <(dd if="$image" bs=64k iflag=direct status=none) &&
-		! cmp -s "$work/odd" /dev/mapper/odd &&
-		destroy && blksnap tracker_remove --device /dev/mapper/odd && remove_dm_device odd
-}
-check 'a device of 16387 sectors' odd_size
 
 # --- file systems ----------------------------------------------------------------------------
 
