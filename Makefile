@@ -12,7 +12,7 @@
 #   make docs                                        build/docs/index.html
 #   make lint                                        static checks of sources, scripts and documents
 #   make deb                                         Debian packages in build/deb
-#   make deb-check                                   and the module by DKMS from its package
+#   make deb-check                                   and the module by DKMS; installed in a clean system
 #   make coverage                                    what unit tests and histories execute of src/core
 #   make bench | bench-quick [ROWS="..."]            what a snapshot costs; bench-compare BASE=<json>
 #   make vm-shell                                    a guest to work in by hand
@@ -109,10 +109,11 @@ deb:
 	cd build/deb/source && DEB_BUILD_OPTIONS="parallel=$$(nproc) nocheck" dpkg-buildpackage --unsigned-source --unsigned-changes --build=binary
 	cd build/deb && lintian --fail-on error --info --tag-display-limit 0 ./*.changes
 
-# What DKMS makes of the package.
+# What DKMS makes of its package, and the others in a clean system.
 .PHONY: deb-check
 deb-check: deb
 	tests/deb/dkms build/deb
+	tests/deb/install build/deb
 
 clean: clean-tools clean-helpers clean-kselftest
 	rm -rf build/module build/unit build/sim build/check
