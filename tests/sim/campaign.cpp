@@ -197,8 +197,9 @@ bool Campaign::show_marks() const
 		if (options_.verbose)
 			std::printf("%10lu  %s\n", hits, marks()[i].name);
 	}
+	const bool tell = options_.require_marks || options_.verbose;
 	std::printf("%llu of %zu rare branches reached%s\n", wide(hit), marks().size(),
-		    missing.c_str());
+		    tell ? missing.c_str() : "");
 	std::fflush(stdout);
 	return missing.empty();
 }
