@@ -145,7 +145,8 @@ void Stage::expect_corrupted(SnapshotModel &snapshot, const Device &origin, int 
 {
 	agent_ioctl::Event event;
 	for (;;) {
-		const long result = next_event(snapshot, event);
+		// Writes are let go before the event is posted.
+		const long result = next_event(snapshot, event, 1000);
 		if (result)
 			fail("case", "no event says that the image of %s is lost",
 			     origin.name.c_str());

@@ -37,7 +37,7 @@ public:
 	int read(ImageModel &image, u64 sector, u32 sectors);
 	// The next event, for which somebody may have to wait. 0: it came.
 	long next_event(SnapshotModel &snapshot, agent_ioctl::Event &event, u32 timeout_ms = 0);
-	// The next corrupted event must be there and say `error`.
+	// The next corrupted event must come soon and say `error`.
 	void expect_corrupted(SnapshotModel &snapshot, const Device &origin, int error);
 
 	blk_snap_cbt_info info(const Device &origin);
