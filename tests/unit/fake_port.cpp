@@ -319,6 +319,16 @@ int shim_waitqueue_wait(shim_waitqueue *raw, int (*condition)(void *), void *arg
 	}
 }
 
+unsigned shim_cpu_count() noexcept
+{
+	return 2;
+}
+
+unsigned shim_cpu_current() noexcept
+{
+	return 1;
+}
+
 void shim_rcu_read_lock() noexcept
 {
 	if (rcu_depth++ == 0)
