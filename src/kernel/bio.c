@@ -444,7 +444,15 @@ struct shim_io *shim_io_alloc(struct shim_bdev *bdev, enum shim_io_op op, shim_u
 
 void shim_io_add_page(struct shim_io *io, struct page *page, shim_u32 bytes)
 {
-	WARN_ON_ONCE(bio_add_page(&io->bio, page, bytes, 0) != bytes);
+	struct bio *bio = &io->bio;
+	struct bio_vec *last = bio->bi_io_vec + bio->bi_vcnt - 1;
+
+	/* There is room for each page: only one that continues the last is worth the look whether
+	 * they may be one segment. */
+	if (bio->bi_vcnt && page == last->bv_page + (last->bv_offset + last->bv_len) / PAGE_SIZE)
+		WARN_ON_ONCE(bio_add_page(bio, page, bytes, 0) != bytes);
+	else if (!WARN_ON_ONCE(bio->bi_vcnt >= bio->bi_max_vecs))
+		__bio_add_page(bio, page, bytes, 0);
 }
 
 void *shim_io_room(struct shim_io *io)
