@@ -86,24 +86,29 @@ Result<Uuid> Control::create_snapshot(const Vector<DeviceNumber> &numbers)
 	TRY(fresh.reserve(numbers.size()));
 
 	TRY(hold_all(*snapshot, numbers, fresh));
-	// Writes from before the trackers existed are counted nowhere: let them end, or a take
-	// that follows at once would miss them. This can last; the snapshot holds what it needs.
-	for (Snapshot::Member &member : snapshot->members()) {
-		bool is_fresh = false;
-		for (Tracker *tracker : fresh)
-			is_fresh |= tracker == member.tracker;
-		if (is_fresh && shim_bdev_settle(member.bdev))
+	// This can last; the snapshot holds what it needs.
+	settle(*snapshot);
+	Mutex::Guard guard(lock_);
+	snapshot->set_state(Snapshot::State::Created);
+	shim_log(SHIM_LOG_INFO, "snapshot %s: created for %u devices",
+		 snapshot->id().text().characters, numbers.size());
+	return snapshot->id();
+}
+
+// Writes from before a tracker existed, or covered their sectors, are counted nowhere: let them end, or
+// a take that follows at once would miss them.
+void Control::settle(Snapshot &snapshot)
+{
+	for (Snapshot::Member &member : snapshot.members()) {
+		if (!std::exchange(member.tracker->unsettled, false))
+			continue;
+		if (shim_bdev_settle(member.bdev))
 			shim_log(
 				SHIM_LOG_WARNING,
 				"%s: older writes are still in flight; a snapshot taken before they end "
 				"may show them late",
 				member.tracker->info().name);
 	}
-	Mutex::Guard guard(lock_);
-	snapshot->set_state(Snapshot::State::Created);
-	shim_log(SHIM_LOG_INFO, "snapshot %s: created for %u devices",
-		 snapshot->id().text().characters, numbers.size());
-	return snapshot->id();
 }
 
 Result<void> Control::hold_all(Snapshot &snapshot, const Vector<DeviceNumber> &numbers,
@@ -189,6 +194,7 @@ Result<void> Control::take(Snapshot &snapshot)
 	snapshot.events().forget_corrupted();
 	TRY(snapshot.prepare(params));
 	TRY(exclude_stores(snapshot));
+	settle(snapshot);
 	TRY(snapshot.cut(params));
 	return snapshot.show();
 }

@@ -80,11 +80,12 @@ DiffArea::Preserve DiffArea::preserve_slice(bio *bio, Scan &scan, u64 block, u64
 			known_.add(block, scan.next);
 			return Preserve{};
 		}
-		if (may_read && !scan.started.empty())
-			return Preserve{.claimed = claim(scan.started)};
+		Copy *claimed = may_read ? claim(scan.started) : nullptr;
 		if (!scan.started.empty())
 			shim_work_queue(work_);
 		state.to_read.splice_back(scan.started);
+		if (claimed)
+			return Preserve{.claimed = claimed};
 		park(state, bio, scan);
 		return Preserve{.parked = true};
 	});
@@ -102,19 +103,17 @@ void DiffArea::park(State &state, bio *bio, Scan &scan)
 		state.origin_budget.wait(bio);
 }
 
-// From here on they are the claimant's alone: until they are read nobody else touches them.
+// From here on it is the claimant's alone: until it is read nobody else touches it. Only one: a task
+// that is held up between this and its read must not hold up writes to many blocks.
 Copy *DiffArea::claim(CopyQueue &copies)
 {
-	Copy *first = nullptr;
-	Copy **link = &first;
+	Copy *copy = copies.pop_front();
 
-	while (Copy *copy = copies.pop_front()) {
+	if (copy) {
 		copy->state = Copy::State::Reading;
-		*link = copy;
-		link = &copy->next_in_read;
+		copy->next_in_read = nullptr;
 	}
-	*link = nullptr;
-	return first;
+	return copy;
 }
 
 bool DiffArea::is_preserved(SectorRange range)
@@ -200,7 +199,8 @@ void DiffArea::walk(State &state, Scan &scan, u64 block, u64 end, CopyUse use)
 
 Copy *DiffArea::start_copy(State &state, u64 first, u64 blocks, CopyUse use)
 {
-	const auto most = static_cast<u32>(min<u64>(blocks, Copy::kRegionBlocks));
+	const auto most = static_cast<u32>(
+		min<u64>(blocks, Copy::kRegionBlocks - first % Copy::kRegionBlocks));
 	Copy *copy = budget(state, use).begin(*this, use, first, most);
 
 	if (!copy)
@@ -262,15 +262,11 @@ Copy *DiffArea::next_read(State &state, u32 &pages)
 	return head;
 }
 
-// The copies may be gone, and the area with them, when this returns.
-void DiffArea::read_claimed(Copy *claimed)
+// The copy may be gone, and the area with it, when this returns.
+void DiffArea::read_claimed(Copy &copy)
 {
-	while (claimed) {
-		Copy &copy = *claimed;
-		claimed = std::exchange(copy.next_in_read, nullptr);
-		if (!copy.area.submit_read(copy, copy.blocks, false))
-			copy.area.leave_to_worker(copy);
-	}
+	if (!copy.area.submit_read(copy, copy.blocks, false))
+		copy.area.leave_to_worker(copy);
 }
 
 void DiffArea::leave_to_worker(Copy &copy)

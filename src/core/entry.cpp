@@ -40,9 +40,9 @@ struct blksnap_decision blksnap_write_submit(void *disk, struct bio *bio) noexce
 	return static_cast<Disk *>(disk)->submit(bio);
 }
 
-void blksnap_write_read_first(void *copies) noexcept
+void blksnap_write_read_first(void *copy) noexcept
 {
-	DiffArea::read_claimed(static_cast<Copy *>(copies));
+	DiffArea::read_claimed(*static_cast<Copy *>(copy));
 }
 
 void blksnap_write_backpressure(void *disk, int may_wait) noexcept

@@ -81,7 +81,7 @@ void Image::hand_over(bio *bio)
 void Image::leave(Slot &slot)
 {
 	InFlight<ImageRead>::leave(slot);
-	if (removing_.load(Order::Relaxed)) [[unlikely]]
+	if (removing_.load(Order::SeqCst)) [[unlikely]]
 		ended_.wake_all();
 }
 

@@ -47,6 +47,7 @@ Result<void> Tracker::refresh()
 	info_ = now;
 	start_sector_.store(now.start_sector, Order::Relaxed);
 	sectors_.store(now.sectors, Order::Relaxed);
+	unsettled |= resized;
 	return {};
 }
 

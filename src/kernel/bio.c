@@ -30,8 +30,8 @@
 
 /* --- foreign writes ---------------------------------------------------------------------- */
 
-/* Bios with pages of ours; and bios that borrow the bvecs of an image request. The second pool
- * is used under current->bio_list, hence its rescuer. */
+/* Bios with pages of ours; and bios that borrow the bvecs of an image request, which only the workers
+ * of images allocate. */
 static struct bio_set page_bios;
 static struct bio_set clone_bios;
 
@@ -252,6 +252,7 @@ struct redirected_bio {
 	bio_end_io_t *end_io;
 	void *private;
 	struct block_device *bdev;
+	blk_opf_t opf;
 	struct bvec_iter iter;
 };
 static_assert(sizeof(struct redirected_bio) <= sizeof(struct shim_bio_redirected));
@@ -264,8 +265,10 @@ static void redirected_end_io(struct bio *bio)
 
 	bio->bi_end_io = old->end_io;
 	bio->bi_private = old->private;
-	/* Its control group was let go already, so the pointer is all there is to put back. */
+	/* Its control group was let go already, so the pointer is all there is to put back; a worker
+	 * that reads it again does so on behalf of no group. */
 	bio->bi_bdev = old->bdev;
+	bio->bi_opf = old->opf;
 	bio_clear_flag(bio, BIO_REMAPPED);
 	preempt_disable();
 	if (blksnap_image_read_complete(saved, bio, -blk_status_to_errno(bio->bi_status)))
@@ -281,11 +284,16 @@ void shim_bio_redirect(struct bio *bio, struct shim_bio_redirected *saved, struc
 	old->end_io = bio->bi_end_io;
 	old->private = bio->bi_private;
 	old->bdev = bio->bi_bdev;
+	old->opf = bio->bi_opf;
 	old->iter = bio->bi_iter;
 	bio->bi_end_io = redirected_end_io;
 	bio->bi_private = saved;
+	bio->bi_opf &= ~(REQ_RAHEAD | REQ_FAILFAST_MASK);
 	bio->bi_iter.bi_sector = sector;
 	bio_set_dev(bio, bdev->bdev);
+	/* The lower device counts and traces it for itself. */
+	bio_clear_flag(bio, BIO_CGROUP_ACCT);
+	bio_clear_flag(bio, BIO_TRACE_COMPLETION);
 	submit_bio_noacct(bio);
 }
 
@@ -386,8 +394,7 @@ int bio_pools_create(void)
 
 	if (error)
 		return error;
-	error = bioset_init(&clone_bios, POOLED_BIOS, offsetof(struct cloned_io, io.bio),
-			    BIOSET_NEED_RESCUER);
+	error = bioset_init(&clone_bios, POOLED_BIOS, offsetof(struct cloned_io, io.bio), 0);
 	if (error)
 		bioset_exit(&page_bios);
 	return error;

@@ -134,30 +134,31 @@ static bool submitter_may_wait(void)
 	return !current->bio_list && !(current->plug && current->plug->nowait) && !work_runs_here();
 }
 
+/* With a plug that holds nothing back the submitter does not batch. One that holds requests, or tags
+ * for some, is emptied when we sleep and must stay. */
+static bool plug_is_idle(const struct blk_plug *plug)
+{
+	return !plug->rq_count && rq_list_empty(plug->cached_rq) && list_empty(&plug->cb_list);
+}
+
 /* The same reasons forbid to submit a bio of ours before the caller's: on current->bio_list it would
- * be held back, and a plug with nowait would make the device refuse it. The hook is called where
+ * be held back, and a plug with nowait would make the device refuse it. In a plug that is in use it
+ * would wait for the submitter's other bios: then the worker is quicker. The hook is called where
  * submission may sleep, which is why the context needs no look. */
 int shim_submitter_may_read(struct bio *bio)
 {
-	return !(bio->bi_opf & REQ_NOWAIT) && submitter_may_wait();
+	struct blk_plug *plug = current->plug;
+
+	return !(bio->bi_opf & REQ_NOWAIT) && submitter_may_wait() && (!plug || plug_is_idle(plug));
 }
 
-/* With a plug that holds nothing back the submitter does not batch. Without it a read is issued at
- * once, so that it may be done when the write is looked at again. A plug that holds requests, or tags
- * for some, must stay: it is emptied when we sleep. */
-static bool plug_is_idle(const struct blk_plug *plug)
-{
-	return plug && !plug->rq_count && rq_list_empty(plug->cached_rq) &&
-	       list_empty(&plug->cb_list);
-}
-
-static void read_first(void *copies)
+/* Without a plug a read is issued at once, so that it may be done when the write is looked at again. */
+static void read_first(void *copy)
 {
 	struct blk_plug *plug = current->plug;
 
-	if (plug_is_idle(plug))
-		current->plug = NULL;
-	blksnap_write_read_first(copies);
+	current->plug = NULL;
+	blksnap_write_read_first(copy);
 	current->plug = plug;
 }
 
@@ -183,7 +184,7 @@ static noinline bool core_takes_slowly(struct bio *bio, void *disk,
 		if (decision.verdict == BLKSNAP_TAKEN_CROWDED)
 			blksnap_write_backpressure(disk, !nowait && submitter_may_wait());
 		else
-			read_first(decision.copies);
+			read_first(decision.copy);
 		srcu_read_unlock(&inside, section);
 		if (decision.verdict != BLKSNAP_READ_FIRST)
 			return true;

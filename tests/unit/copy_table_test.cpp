@@ -58,14 +58,17 @@ TEST_F(CopyTableTest, finds_a_copy_by_each_of_its_blocks)
 	EXPECT_EQ(table_.find(13), nullptr);
 }
 
-TEST_F(CopyTableTest, a_gap_ends_at_the_next_copy_the_region_or_the_limit)
+TEST_F(CopyTableTest, a_gap_ends_at_the_next_copy_or_the_limit_or_after_some_regions)
 {
-	EXPECT_EQ(table_.gap(0, 1000), Copy::kRegionBlocks);
-	EXPECT_EQ(table_.gap(200, 1000), Copy::kRegionBlocks - 200);
+	EXPECT_EQ(table_.gap(0, 1000), 1000u);
+	EXPECT_EQ(table_.gap(200, u64{1} << 40), u64{1} << 40);
 	EXPECT_EQ(table_.gap(200, 5), 5u);
 	add(210, 2);
 	EXPECT_EQ(table_.gap(200, 1000), 10u);
-	EXPECT_EQ(table_.gap(212, 1000), Copy::kRegionBlocks - 212);
+	EXPECT_EQ(table_.gap(212, 1000), 1000u);
+	EXPECT_EQ(table_.gap(212, u64{1} << 40), 8 * Copy::kRegionBlocks - 212);
+	add(5 * Copy::kRegionBlocks + 7, 1);
+	EXPECT_EQ(table_.gap(212, u64{1} << 40), 5 * Copy::kRegionBlocks + 7 - 212);
 }
 
 // Regions far apart share buckets: they must not be taken for each other.
@@ -77,7 +80,7 @@ TEST_F(CopyTableTest, regions_in_one_bucket_are_kept_apart)
 		add(far + i * Copy::kRegionBlocks, 4);
 	EXPECT_EQ(table_.find(2), &near);
 	EXPECT_EQ(table_.find(far), nullptr);
-	EXPECT_EQ(table_.gap(4, 1000), Copy::kRegionBlocks - 4);
+	EXPECT_EQ(table_.gap(4, 1000), 1000u);
 	EXPECT_EQ(table_.find(far + 5 * Copy::kRegionBlocks), copies_[5]);
 }
 
@@ -99,7 +102,8 @@ TEST_F(CopyTableTest, agrees_with_a_list)
 		if (covered(block))
 			continue;
 		u64 end = block;
-		while (end % Copy::kRegionBlocks != Copy::kRegionBlocks - 1 && !covered(end + 1))
+		const u64 most = (block / Copy::kRegionBlocks + 8) * Copy::kRegionBlocks;
+		while (end + 1 < most && !covered(end + 1))
 			end++;
 		EXPECT_EQ(table_.gap(block, 4096), end + 1 - block);
 	}

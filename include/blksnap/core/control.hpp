@@ -81,6 +81,7 @@ private:
 	Tracker *find_tracker(DeviceNumber number);
 	Snapshot *find_snapshot(const Uuid &id);
 	Tracker *find_tracker_of(DeviceNumber origin_or_image);
+	static void settle(Snapshot &snapshot);
 	Result<void> hold_all(Snapshot &snapshot, const Vector<DeviceNumber> &numbers,
 			      Vector<Tracker *> &fresh);
 	Result<void> hold(Snapshot &snapshot, DeviceNumber number, Vector<Tracker *> &fresh);

@@ -22,17 +22,27 @@ public:
 				return &copy;
 		return nullptr;
 	}
-	// How many blocks from `block`, which no copy covers, are free of copies: at most `limit`
-	// and not beyond the end of the region.
+	// How many blocks from `block` on are free of copies, one that covers it left out: at most `limit`, and
+	// no more than a few regions if there are copies.
 	u64 gap(u64 block, u64 limit) const
 	{
-		const u64 region_end = (block / Copy::kRegionBlocks + 1) * Copy::kRegionBlocks;
-		u64 end = min(block + limit, region_end);
+		const u64 end = block + limit;
+		u64 at = block;
 
-		for (Copy &copy : bucket(block))
-			if (copy.first > block && copy.first < end)
-				end = copy.first;
-		return end - block;
+		if (empty())
+			return limit;
+		for (u32 i = 0; i < kGapRegions && at < end; i++) {
+			const u64 next =
+				min(end, (at / Copy::kRegionBlocks + 1) * Copy::kRegionBlocks);
+			u64 first = next;
+			for (Copy &copy : bucket(at))
+				if (copy.first > block && copy.first >= at && copy.first < first)
+					first = copy.first;
+			if (first < next)
+				return first - block;
+			at = next;
+		}
+		return at - block;
 	}
 	void insert(Copy &copy)
 	{
@@ -54,6 +64,7 @@ public:
 private:
 	using Bucket = IntrusiveList<Copy, &Copy::table_hook>;
 	static constexpr u32 kBuckets = 256;
+	static constexpr u32 kGapRegions = 8;
 
 	Bucket &bucket(u64 block) { return buckets_[index(block)]; }
 	const Bucket &bucket(u64 block) const { return buckets_[index(block)]; }

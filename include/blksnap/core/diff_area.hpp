@@ -38,7 +38,7 @@ public:
 	// Neither: the content of all blocks is safe, or the image is lost.
 	struct Preserve {
 		bool parked = false;
-		Copy *claimed = nullptr; // not parked: the caller is to read these and to ask again
+		Copy *claimed = nullptr; // not parked: the caller is to read this and to ask again
 	};
 
 	// Where a run of an image's sectors is to be read. For Memory, `copy` is pinned.
@@ -66,7 +66,7 @@ public:
 	// Says no in doubt. Looks at nothing that others write often.
 	bool surely_preserved(SectorRange range) const
 	{
-		return known_.knows(first_block(range), end_block(range));
+		return known_.knows(first_block(range), end_block(range)) || failed();
 	}
 	// Begins copies of the blocks that have none. Parked: the bio is held, and goes to the disk's
 	// release worker when it may look again. `may_read`: the caller can read copies, if
@@ -113,7 +113,7 @@ public:
 
 	// --- own reads ------------------------------------------------------------------------
 	void run_copy();			  // the worker
-	static void read_claimed(Copy *claimed);  // Context: process
+	static void read_claimed(Copy &claimed);  // Context: process
 	void on_copy_read(Copy &copy, int error); // Context: any
 
 private:

@@ -89,7 +89,7 @@ private:
 	};
 	struct Decision {
 		Outcome outcome;
-		Copy *claimed = nullptr; // ReadFirst: copies that the submitter is to read
+		Copy *claimed = nullptr; // ReadFirst: what the submitter is to read
 	};
 	// The next tracker that a write meets, and where; null: there is none.
 	struct Hit {
@@ -136,7 +136,7 @@ private:
 		WritesInFlight::leave(slot);
 		// That is a full barrier: if the gate was closed before our count was seen as gone,
 		// we see it closed.
-		if (gate_closed_.load(Order::Relaxed)) [[unlikely]]
+		if (gate_closed_.load(Order::SeqCst)) [[unlikely]]
 			idle_.wake_all();
 	}
 	bool park_at_gate(bio *bio);

@@ -83,7 +83,8 @@ public:
 	static Result<Own<Image>> create(DiffArea &area, DiffStorage &storage, u64 sectors);
 	Image(const Image &) = delete;
 	Image &operator=(const Image &) = delete;
-	// Needs: the area has ended.
+	// Needs: the area has ended, and a grace period since remove(): the last to leave may still be on
+	// its way out.
 	~Image();
 
 	Result<void> show();

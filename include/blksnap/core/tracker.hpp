@@ -68,6 +68,9 @@ public:
 	Atomic<Tracker *> next_on_disk;
 	// The snapshot that holds it, created or taken. Guarded by the control's mutex.
 	Snapshot *holder = nullptr;
+	// Writes from before it covered their sectors may be in flight, counted nowhere. Belongs to
+	// the holder.
+	bool unsettled = true;
 
 private:
 	Tracker(const shim_bdev_info &info, Disk &disk, shim_device *device, Own<CbtMap> cbt)

@@ -85,10 +85,11 @@ void shim_bio_fill(struct bio *bio, struct shim_bio_cursor *cursor, shim_u32 off
 		   struct page *page, shim_u32 page_offset, shim_u32 bytes) SHIM_NOEXCEPT;
 /* Room for what an image bio had before it was redirected. */
 struct shim_bio_redirected {
-	shim_u64 raw[6];
+	shim_u64 raw[7];
 };
-/* Sends a read to @sector of @bdev instead, as it is, with its own memory. When it completes, its
- * completion, private data and device are put back, and blksnap_image_read_complete() says whether
+/* Sends a read to @sector of @bdev instead, as it is, with its own memory, but not as one that may
+ * fail easily. When it completes, its
+ * completion, private data, flags and device are put back, and blksnap_image_read_complete() says whether
  * that was all. Context: process (current->bio_list is set); never waits. */
 void shim_bio_redirect(struct bio *bio, struct shim_bio_redirected *saved, struct shim_bdev *bdev,
 		       shim_u64 sector) SHIM_NOEXCEPT;
@@ -136,12 +137,12 @@ enum blksnap_verdict {
 	BLKSNAP_PASS,	       /* let the bio go on */
 	BLKSNAP_TAKEN,	       /* the core holds it, or has completed it */
 	BLKSNAP_TAKEN_CROWDED, /* the same, and the submitter should wait if it may */
-	BLKSNAP_READ_FIRST,    /* not taken: the submitter reads copies, then asks again */
+	BLKSNAP_READ_FIRST,    /* not taken: the submitter reads a copy, then asks again */
 };
 
 struct blksnap_decision {
 	enum blksnap_verdict verdict;
-	void *copies; /* with READ_FIRST: what is to be read */
+	void *copy; /* with READ_FIRST: what is to be read */
 };
 
 /* A foreign data-changing bio came to a hooked disk. @disk is what shim_hook_add_disk() was
@@ -151,9 +152,9 @@ struct blksnap_decision blksnap_write_submit(void *disk, struct bio *bio) SHIM_N
 /* Whether who submits @bio may submit a read of ours before it, now: that can sleep in the block
  * layer, as the submission of @bio itself can. Context: any. */
 int shim_submitter_may_read(struct bio *bio) SHIM_NOEXCEPT;
-/* After READ_FIRST, outside of the read section: begins the reads of old content that the write
+/* After READ_FIRST, outside of the read section: begins a read of old content that the write
  * waits for. Must follow. Context: process; may sleep as submission does. */
-void blksnap_write_read_first(void *copies) SHIM_NOEXCEPT;
+void blksnap_write_read_first(void *copy) SHIM_NOEXCEPT;
 /* After TAKEN_CROWDED, outside of the read section: waits until fewer bios are parked. @disk
  * is pinned by the verdict; this call releases the pin and must follow (@may_wait 0: only
  * releases). Context: process if @may_wait. */

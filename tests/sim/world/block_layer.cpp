@@ -39,7 +39,7 @@ bool hook_takes(bio *bio)
 			decision = blksnap_write_submit(tracked, bio);
 		shim_rcu_read_unlock();
 		if (decision.verdict == BLKSNAP_READ_FIRST)
-			blksnap_write_read_first(decision.copies);
+			blksnap_write_read_first(decision.copy);
 	} while (decision.verdict == BLKSNAP_READ_FIRST);
 	if (decision.verdict == BLKSNAP_TAKEN_CROWDED)
 		blksnap_write_backpressure(tracked, may_wait);
