@@ -136,7 +136,7 @@ void Disk::mark_rest(const shim_write &write, Hit hit)
 	first.tracker->mark(first.range);
 	if (next_tracker(*first.tracker)) [[unlikely]]
 		mark_rest(write, first);
-	if (decision.outcome == Outcome::Ended) [[unlikely]] {
+	if (!record) [[unlikely]] { // Ended
 		leave(*slot);
 		shim_bio_end(bio, 0);
 		return decision;
