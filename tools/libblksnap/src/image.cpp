@@ -49,6 +49,7 @@ std::optional<std::vector<Image>> collect_images(const Control &control, const U
 		     kCollectFailures);
 
 	std::vector<Image> images;
+	images.reserve(infos.size());
 	for (const auto &info : infos)
 		images.push_back(
 			{abi::to_device(info.orig_dev_id), abi::to_device(info.image_dev_id)});

@@ -125,6 +125,7 @@ std::vector<Uuid> collect_snapshots(const Control &control)
 		fail(-result, "cannot list", "the snapshots");
 
 	std::vector<Uuid> snapshots;
+	snapshots.reserve(ids.size());
 	for (const auto &id : ids)
 		snapshots.push_back(abi::to_uuid(id));
 	return snapshots;

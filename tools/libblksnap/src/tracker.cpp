@@ -58,6 +58,7 @@ std::vector<TrackerInfo> collect_trackers(const Control &control)
 		fail(-result, "cannot list", "the trackers");
 
 	std::vector<TrackerInfo> trackers;
+	trackers.reserve(infos.size());
 	for (const auto &info : infos)
 		trackers.push_back(from_abi(info));
 	return trackers;
