@@ -11,14 +11,17 @@
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/delay.h>
+#include <linux/file.h>
 #include <linux/jiffies.h>
 #include <linux/major.h>
 #include <linux/part_stat.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/version.h>
 #include <linux/xarray.h>
 #include <blksnap/port/bdev.h>
+#include "blksnap-features.h"
 #include "bdev.h"
 #include "image.h"
 
@@ -42,39 +45,65 @@ struct shim_device {
 	struct device_nature nature;
 };
 
-struct block_device *bdev_open(dev_t number)
+#ifdef HAVE_BDEV_FILE
+
+int bdev_open_by_number(dev_t number, struct shim_bdev *opened)
 {
-	return blkdev_get_by_dev(number, FMODE_READ, NULL);
+	struct file *file = bdev_file_open_by_dev(number, BLK_OPEN_READ, NULL, NULL);
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	*opened = (struct shim_bdev){.bdev = file_bdev(file), .file = file};
+	return 0;
 }
 
-void bdev_close(struct block_device *bdev)
+void bdev_close(struct shim_bdev *opened)
 {
-	blkdev_put(bdev, FMODE_READ);
+	/* bdev_fput() would leave the device busy until its task returns to user space. */
+	__fput_sync(opened->file);
 }
+
+#else
+
+int bdev_open_by_number(dev_t number, struct shim_bdev *opened)
+{
+	struct block_device *bdev = blkdev_get_by_dev(number, FMODE_READ, NULL);
+
+	if (IS_ERR(bdev))
+		return PTR_ERR(bdev);
+	*opened = (struct shim_bdev){.bdev = bdev};
+	return 0;
+}
+
+void bdev_close(struct shim_bdev *opened)
+{
+	blkdev_put(opened->bdev, FMODE_READ);
+}
+
+#endif
 
 int shim_bdev_open(shim_u32 major, shim_u32 minor, struct shim_bdev **opened)
 {
 	struct shim_bdev *handle;
-	struct block_device *bdev;
+	int error;
 
 	if (MAJOR(MKDEV(major, minor)) != major || MINOR(MKDEV(major, minor)) != minor)
 		return -ENXIO;
-	bdev = bdev_open(MKDEV(major, minor));
-	if (IS_ERR(bdev))
-		return PTR_ERR(bdev);
 	handle = kmalloc(sizeof(*handle), GFP_KERNEL);
-	if (!handle) {
-		bdev_close(bdev);
+	if (!handle)
 		return -ENOMEM;
+	error = bdev_open_by_number(MKDEV(major, minor), handle);
+	if (error) {
+		kfree(handle);
+		return error;
 	}
-	handle->bdev = bdev;
 	*opened = handle;
 	return 0;
 }
 
 void shim_bdev_close(struct shim_bdev *handle)
 {
-	bdev_close(handle->bdev);
+	bdev_close(handle);
 	kfree(handle);
 }
 
@@ -83,7 +112,11 @@ void shim_bdev_close(struct shim_bdev *handle)
 /* Swap and the page cache write to such disks without a bio. */
 static bool bypasses_bios(struct gendisk *disk)
 {
+#ifdef HAVE_RW_PAGE
 	return disk->fops->rw_page;
+#else
+	return false;
+#endif
 }
 
 /* Does I/O to the disk end on other disks of this machine? Bio-based drivers are taken for
@@ -193,12 +226,21 @@ void shim_device_forget(struct shim_device *device)
 	kfree(device);
 }
 
+static unsigned long partition_number(struct block_device *bdev)
+{
+#ifdef HAVE_BDEV_PARTNO
+	return bdev_partno(bdev);
+#else
+	return bdev->bd_partno;
+#endif
+}
+
 static bool is_alive(struct block_device *bdev)
 {
 	struct gendisk *disk = bdev->bd_disk;
 
 	return !test_bit(GD_DEAD, &disk->state) && disk_live(disk) &&
-	       xa_load(&disk->part_tbl, bdev->bd_partno) == bdev;
+	       xa_load(&disk->part_tbl, partition_number(bdev)) == bdev;
 }
 
 int shim_device_describe(struct shim_device *device, struct shim_bdev_info *info)
@@ -211,13 +253,26 @@ int shim_device_describe(struct shim_device *device, struct shim_bdev_info *info
 
 /* --- settling ------------------------------------------------------------------------------ */
 
+static void unfreeze_queue(struct request_queue *queue)
+{
+#ifdef HAVE_UNFREEZE_NOMEMRESTORE
+	blk_mq_unfreeze_queue_nomemrestore(queue);
+#else
+	blk_mq_unfreeze_queue(queue);
+#endif
+}
+
 static bool settle_queue(struct request_queue *queue)
 {
+	unsigned int noio;
 	bool settled;
 
+	/* An allocation that waits for I/O of this queue would wait for ever. */
+	noio = memalloc_noio_save();
 	blk_freeze_queue_start(queue);
 	settled = blk_mq_freeze_queue_wait_timeout(queue, msecs_to_jiffies(SETTLE_QUEUE_MS)) > 0;
-	blk_mq_unfreeze_queue(queue);
+	unfreeze_queue(queue);
+	memalloc_noio_restore(noio);
 	return settled;
 }
 
@@ -264,12 +319,26 @@ int shim_bdev_settle(struct shim_bdev *handle)
 
 /* --- stacks -------------------------------------------------------------------------------- */
 
-/* What the block layer keeps for each "slaves" link of a disk; private to block/holder.c. */
+/* What the block layer keeps for each "slaves" link of a disk. Private to block/holder.c, so that
+ * no probe can ask for it: the version has to tell. */
 struct slave_link {
 	struct list_head list;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+	struct kobject *holder_dir; /* in the directory of the lower device */
+#else
 	struct block_device *bdev;
+#endif
 	int count;
 };
+
+static struct gendisk *lower_disk(struct slave_link *link)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+	return dev_to_bdev(kobj_to_dev(link->holder_dir->parent))->bd_disk;
+#else
+	return link->bdev->bd_disk;
+#endif
+}
 
 struct disk_set {
 	struct gendisk *disks[STACK_WIDTH];
@@ -289,8 +358,8 @@ static void collect_lower(struct gendisk *disk, struct disk_set *lower)
 			lower->incomplete = true;
 			break;
 		}
-		get_device(disk_to_dev(link->bdev->bd_disk));
-		lower->disks[lower->count++] = link->bdev->bd_disk;
+		lower->disks[lower->count] = lower_disk(link);
+		get_device(disk_to_dev(lower->disks[lower->count++]));
 	}
 	mutex_unlock(&disk->open_mutex);
 #endif

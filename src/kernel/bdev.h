@@ -8,11 +8,14 @@
 
 struct shim_bdev {
 	struct block_device *bdev;
+	struct file *file; /* how newer kernels hold a device open */
 };
 
 /* Opens for reading, without a claim; own writes are possible nevertheless, as the block layer
- * looks at the device being read-only, not at how it was opened. Context: process. */
-struct block_device *bdev_open(dev_t number);
-void bdev_close(struct block_device *bdev);
+ * looks at the device being read-only, not at how it was opened. Context: process.
+ * Return: 0 or -errno. */
+int bdev_open_by_number(dev_t number, struct shim_bdev *opened);
+/* When it returns the device has one opener less. */
+void bdev_close(struct shim_bdev *opened);
 
 #endif

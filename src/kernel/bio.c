@@ -16,7 +16,7 @@
  *
  * Everything that runs in a completion does so in an RCU read section, be it by preemption off:
  * synchronize_rcu() after the last record and the last own bio are gone makes it safe to unload
- * this text.
+ * this text. The one exception, a completion that asks for a task to run in, is in an SRCU section.
  */
 #include <linux/bio.h>
 #include <linux/blk-cgroup.h>
@@ -24,7 +24,9 @@
 #include <linux/highmem.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
+#include <linux/srcu.h>
 #include <blksnap/port/bio.h>
+#include "blksnap-features.h"
 #include "bdev.h"
 #include "bio.h"
 
@@ -185,17 +187,74 @@ static void complete_outermost(struct bio *bio)
 	}
 }
 
+/* Old completions of a real-time kernel take locks that sleep: it is enough that they stay on this
+ * CPU. One that is preempted in the middle leaves `running` set; whoever completes on the CPU then
+ * adds to its list, and it empties that before it ends. */
+static void completion_begin(void)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
+		migrate_disable();
+		rcu_read_lock();
+	} else {
+		preempt_disable();
+	}
+}
+
+static void completion_end(void)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
+		rcu_read_unlock();
+		migrate_enable();
+	} else {
+		preempt_enable();
+	}
+}
+
+#ifdef HAVE_BIO_COMPLETE_IN_TASK
+
+/* The block layer called us in a task because the old completion may sleep. */
+static bool wants_task(struct bio *bio)
+{
+	return bio_flagged(bio, BIO_COMPLETE_IN_TASK);
+}
+
+#else
+
+static bool wants_task(struct bio *bio)
+{
+	return false;
+}
+
+#endif
+
+DEFINE_STATIC_SRCU(completing_in_task);
+
+static void complete_in_task(struct bio *bio)
+{
+	if (bio->bi_end_io)
+		bio->bi_end_io(bio);
+}
+
 static void admitted_end_io(struct bio *bio)
 {
 	struct shim_bio_saved *saved = bio->bi_private;
 	struct saved_completion *old = (struct saved_completion *)saved->raw;
+	bool in_task = wants_task(bio);
+	int section = 0;
 
 	bio->bi_end_io = old->end_io;
 	bio->bi_private = old->private;
-	preempt_disable();
+	if (unlikely(in_task))
+		section = srcu_read_lock(&completing_in_task);
+	completion_begin();
 	blksnap_write_complete(saved);
-	complete_outermost(bio);
-	preempt_enable();
+	if (likely(!in_task))
+		complete_outermost(bio);
+	completion_end();
+	if (unlikely(in_task)) {
+		complete_in_task(bio);
+		srcu_read_unlock(&completing_in_task, section);
+	}
 }
 
 struct shim_bio_saved *shim_bio_admission(struct bio *bio)
@@ -262,6 +321,9 @@ static void redirected_end_io(struct bio *bio)
 {
 	struct shim_bio_redirected *saved = bio->bi_private;
 	struct redirected_bio *old = (struct redirected_bio *)saved->raw;
+	bool in_task = wants_task(bio);
+	int section = 0;
+	bool ready;
 
 	bio->bi_end_io = old->end_io;
 	bio->bi_private = old->private;
@@ -270,10 +332,18 @@ static void redirected_end_io(struct bio *bio)
 	bio->bi_bdev = old->bdev;
 	bio->bi_opf = old->opf;
 	bio_clear_flag(bio, BIO_REMAPPED);
-	preempt_disable();
-	if (blksnap_image_read_complete(saved, bio, -blk_status_to_errno(bio->bi_status)))
+	if (unlikely(in_task))
+		section = srcu_read_lock(&completing_in_task);
+	completion_begin();
+	ready = blksnap_image_read_complete(saved, bio, -blk_status_to_errno(bio->bi_status));
+	if (ready && likely(!in_task))
 		complete_outermost(bio);
-	preempt_enable();
+	completion_end();
+	if (unlikely(in_task)) {
+		if (ready)
+			complete_in_task(bio);
+		srcu_read_unlock(&completing_in_task, section);
+	}
 }
 
 void shim_bio_redirect(struct bio *bio, struct shim_bio_redirected *saved, struct shim_bdev *bdev,
@@ -400,6 +470,16 @@ int bio_pools_create(void)
 	return error;
 }
 
+void bio_wait_for_completions(void)
+{
+	synchronize_srcu(&completing_in_task);
+	synchronize_rcu();
+	/* Past the end of its section, but not out of our text. */
+#ifdef CONFIG_TASKS_RCU
+	synchronize_rcu_tasks();
+#endif
+}
+
 void bio_pools_destroy(void)
 {
 	bioset_exit(&clone_bios);
@@ -412,7 +492,6 @@ static void io_end(struct bio *bio)
 	bool is_clone = bio->bi_pool == &clone_bios; /* and then not ours any more */
 
 	rcu_read_lock();
-
 	blksnap_io_complete(io->owner, -blk_status_to_errno(bio->bi_status));
 	if (!is_clone)
 		bio_put(bio);

@@ -5,6 +5,8 @@
 
 /* Makes the pools. Context: process. Return: 0, -ENOMEM. */
 int bio_pools_create(void);
+/* Every completion that has begun has left our text when this returns. Context: process. */
+void bio_wait_for_completions(void);
 /* No own bio may be left, and no completion may be running. Context: process. */
 void bio_pools_destroy(void);
 

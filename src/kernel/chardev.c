@@ -10,6 +10,7 @@
 #include <linux/module.h>
 #include <linux/uaccess.h>
 #include <blksnap/port/control.h>
+#include "blksnap-features.h"
 #include "chardev.h"
 
 #define NODE_NAME "blksnap"
@@ -32,20 +33,27 @@ static long control_compat_ioctl(struct file *file, unsigned int command, unsign
 static const struct file_operations control_operations = {
 	.owner = THIS_MODULE,
 	.open = nonseekable_open,
-	.llseek = no_llseek,
 	.unlocked_ioctl = control_ioctl,
 #ifdef CONFIG_COMPAT
 	.compat_ioctl = control_compat_ioctl,
 #endif
 };
 
-static ssize_t major_show(struct class *class, struct class_attribute *attribute, char *buffer)
+/* Newer kernels never change a class through its attributes. */
+#ifdef HAVE_CLASS_CONST
+#define CLASS_CONST const
+#else
+#define CLASS_CONST
+#endif
+
+static ssize_t major_show(CLASS_CONST struct class *class,
+			  CLASS_CONST struct class_attribute *attribute, char *buffer)
 {
 	return sysfs_emit(buffer, "%d\n", control_major);
 }
 static CLASS_ATTR_RO(major);
 
-static char *control_devnode(struct device *device, umode_t *mode)
+static char *control_devnode(CLASS_CONST struct device *device, umode_t *mode)
 {
 	if (mode)
 		*mode = 0600;
@@ -56,7 +64,11 @@ static int class_add(void)
 {
 	int error;
 
+#ifdef HAVE_CLASS_WITHOUT_OWNER
+	control_class = class_create(NODE_NAME);
+#else
 	control_class = class_create(THIS_MODULE, NODE_NAME);
+#endif
 	if (IS_ERR(control_class))
 		return PTR_ERR(control_class);
 	control_class->devnode = control_devnode;

@@ -21,6 +21,7 @@
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <blksnap/port/bdev.h>
+#include "blksnap-features.h"
 #include "bdev.h"
 #include "freezer.h"
 
@@ -39,7 +40,7 @@ struct member {
 	struct list_head link;
 	struct work_struct work;
 	struct shim_freezer *freezer;
-	struct block_device *bdev;
+	struct shim_bdev opened;
 	enum member_state state;
 };
 
@@ -62,7 +63,7 @@ static void freezer_release(struct kref *users)
 	struct member *member, *next;
 
 	list_for_each_entry_safe(member, next, &freezer->members, link) {
-		bdev_close(member->bdev);
+		bdev_close(&member->opened);
 		kfree(member);
 	}
 	kfree(freezer);
@@ -70,14 +71,49 @@ static void freezer_release(struct kref *users)
 
 /* --- one device ---------------------------------------------------------------------------- */
 
+#ifdef HAVE_BDEV_FREEZE
+
+static int freeze_count(struct block_device *bdev)
+{
+	return atomic_read(&bdev->bd_fsfreeze_count);
+}
+
+/* A file system claims its device with operations that freeze it. */
+static bool has_frozen_filesystem(struct block_device *bdev)
+{
+	bool has;
+
+	mutex_lock(&bdev->bd_holder_lock);
+	has = bdev->bd_holder_ops && bdev->bd_holder_ops->freeze;
+	mutex_unlock(&bdev->bd_holder_lock);
+	return has;
+}
+
+#else
+
+#define bdev_freeze freeze_bdev
+#define bdev_thaw thaw_bdev
+
+static int freeze_count(struct block_device *bdev)
+{
+	return bdev->bd_fsfreeze_count;
+}
+
+static bool has_frozen_filesystem(struct block_device *bdev)
+{
+	return bdev->bd_fsfreeze_sb;
+}
+
+#endif
+
 static const char *frozen_how(struct block_device *bdev)
 {
 	const char *how;
 
 	mutex_lock(&bdev->bd_fsfreeze_mutex);
-	if (bdev->bd_fsfreeze_count > 1)
+	if (freeze_count(bdev) > 1)
 		how = "frozen already by somebody else";
-	else if (bdev->bd_fsfreeze_sb)
+	else if (has_frozen_filesystem(bdev))
 		how = "file system frozen";
 	else
 		how = "no file system that can be frozen through it";
@@ -100,7 +136,7 @@ static void log_freeze(struct block_device *bdev, int error)
 
 static void thaw(struct block_device *bdev)
 {
-	int error = thaw_bdev(bdev);
+	int error = bdev_thaw(bdev);
 
 	if (error)
 		pr_warn(KBUILD_MODNAME ": %pg: thawing failed (%d)\n", bdev, error);
@@ -125,13 +161,14 @@ static void freeze_member(struct work_struct *work)
 {
 	struct member *member = container_of(work, struct member, work);
 	struct shim_freezer *freezer = member->freezer;
+	struct block_device *bdev = member->opened.bdev;
 	unsigned int noio = memalloc_noio_save();
-	int error = freeze_bdev(member->bdev);
+	int error = bdev_freeze(bdev);
 
-	log_freeze(member->bdev, error);
+	log_freeze(bdev, error);
 	if (settle_member(member, !error)) {
-		pr_info(KBUILD_MODNAME ": %pg: frozen too late, thawed\n", member->bdev);
-		thaw(member->bdev);
+		pr_info(KBUILD_MODNAME ": %pg: frozen too late, thawed\n", bdev);
+		thaw(bdev);
 	}
 	memalloc_noio_restore(noio);
 	kref_put(&freezer->users, freezer_release);
@@ -144,7 +181,7 @@ static bool has_member(struct shim_freezer *freezer, dev_t number)
 	struct member *member;
 
 	list_for_each_entry(member, &freezer->members, link)
-		if (member->bdev->bd_dev == number)
+		if (member->opened.bdev->bd_dev == number)
 			return true;
 	return false;
 }
@@ -152,18 +189,17 @@ static bool has_member(struct shim_freezer *freezer, dev_t number)
 static struct member *member_create(struct shim_freezer *freezer, dev_t number)
 {
 	struct member *member = kzalloc(sizeof(*member), GFP_KERNEL);
-	struct block_device *bdev;
+	int error;
 
 	if (!member)
 		return ERR_PTR(-ENOMEM);
-	bdev = bdev_open(number);
-	if (IS_ERR(bdev)) {
+	error = bdev_open_by_number(number, &member->opened);
+	if (error) {
 		kfree(member);
-		return ERR_CAST(bdev);
+		return ERR_PTR(error);
 	}
 	INIT_WORK(&member->work, freeze_member);
 	member->freezer = freezer;
-	member->bdev = bdev;
 	return member;
 }
 
@@ -261,7 +297,7 @@ void shim_freezer_thaw(struct shim_freezer *freezer)
 		if (READ_ONCE(member->state) != MEMBER_FROZEN)
 			continue;
 		WRITE_ONCE(member->state, MEMBER_THAWED);
-		thaw(member->bdev);
+		thaw(member->opened.bdev);
 	}
 }
 

@@ -30,6 +30,7 @@
 #include <linux/sysfs.h>
 #include <blksnap/port/bio.h>
 #include <blksnap/port/hook.h>
+#include "blksnap-features.h"
 #include "bdev.h"
 #include "work.h"
 
@@ -127,18 +128,33 @@ static __always_inline bool may_be_hooked(struct bio *bio)
 	return changes_data(bio) && READ_ONCE(bucket_of(bio->bi_bdev->bd_disk)->first);
 }
 
+static bool plug_forbids_waiting(const struct blk_plug *plug)
+{
+#ifdef HAVE_PLUG_NOWAIT
+	return plug && plug->nowait;
+#else
+	return false;
+#endif
+}
+
 /* Waiting here would deadlock a stacked driver (bios on current->bio_list wait for our return)
  * and a work of ours (it may be the one that lets parked bios go). */
 static bool submitter_may_wait(void)
 {
-	return !current->bio_list && !(current->plug && current->plug->nowait) && !work_runs_here();
+	return !current->bio_list && !plug_forbids_waiting(current->plug) && !work_runs_here();
 }
 
 /* With a plug that holds nothing back the submitter does not batch. One that holds requests, or tags
  * for some, is emptied when we sleep and must stay. */
 static bool plug_is_idle(const struct blk_plug *plug)
 {
-	return !plug->rq_count && rq_list_empty(plug->cached_rq) && list_empty(&plug->cb_list);
+#ifdef HAVE_PLUG_CACHED_RQS
+	bool has_tags = !rq_list_empty(&plug->cached_rqs);
+#else
+	bool has_tags = !rq_list_empty(plug->cached_rq);
+#endif
+
+	return !plug->rq_count && !has_tags && list_empty(&plug->cb_list);
 }
 
 /* The same reasons forbid to submit a bio of ours before the caller's: on current->bio_list it would
@@ -235,9 +251,36 @@ static int prepare(struct ftrace_ops *ops, const char *function, ftrace_func_t c
 	return ftrace_set_filter(ops, (unsigned char *)function, strlen(function), 0);
 }
 
-static void direct_remove(void)
+#ifdef HAVE_FTRACE_DIRECT_MULTI
+
+static int direct_register(void)
+{
+	return register_ftrace_direct_multi(&direct_ops, (unsigned long)hook_trampoline);
+}
+
+static void direct_unregister(void)
 {
 	unregister_ftrace_direct_multi(&direct_ops, (unsigned long)hook_trampoline);
+}
+
+#else
+
+static int direct_register(void)
+{
+	return register_ftrace_direct(&direct_ops, (unsigned long)hook_trampoline);
+}
+
+/* The filter is ours to free: freed by both it would be freed twice. */
+static void direct_unregister(void)
+{
+	unregister_ftrace_direct(&direct_ops, (unsigned long)hook_trampoline, false);
+}
+
+#endif
+
+static void direct_remove(void)
+{
+	direct_unregister();
 	ftrace_free_filter(&direct_ops);
 }
 
@@ -269,7 +312,7 @@ static int direct_install(void)
 
 	if (error)
 		return error;
-	error = register_ftrace_direct_multi(&direct_ops, (unsigned long)hook_trampoline);
+	error = direct_register();
 	if (error) {
 		ftrace_free_filter(&direct_ops);
 		return error;
@@ -295,16 +338,24 @@ static notrace void hook_redirected(struct bio *bio)
 	srcu_read_unlock(&inside, section);
 }
 
+#ifdef HAVE_FTRACE_ARGUMENTS
+#define first_argument(registers) ftrace_regs_get_argument(registers, 0)
+#define set_instruction_pointer ftrace_regs_set_instruction_pointer
+#else
+#define first_argument(registers) ((registers)->regs.di)
+#define set_instruction_pointer ftrace_instruction_pointer_set
+#endif
+
 static notrace void redirect_callback(unsigned long ip, unsigned long parent,
 				      struct ftrace_ops *ops, struct ftrace_regs *registers)
 {
-	struct bio *bio = (struct bio *)registers->regs.di;
+	struct bio *bio = (struct bio *)first_argument(registers);
 
 	/* Only this very call must not come back here; whether a bio is known is the core's
 	 * question. */
 	if (!may_be_hooked(bio) || parent == (unsigned long)hook_resubmit_return)
 		return;
-	ftrace_instruction_pointer_set(registers, (unsigned long)hook_redirected);
+	set_instruction_pointer(registers, (unsigned long)hook_redirected);
 }
 
 static void redirect_remove(void)

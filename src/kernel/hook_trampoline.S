@@ -17,12 +17,16 @@
 #ifndef ENDBR
 #define ENDBR
 #endif
+#ifndef CALL_DEPTH_ACCOUNT
+#define CALL_DEPTH_ACCOUNT
+#endif
 
 	.text
 SYM_FUNC_START(hook_trampoline)
 	ENDBR
 	pushq	%rbp
 	movq	%rsp, %rbp
+	CALL_DEPTH_ACCOUNT
 	pushq	%rdi
 	call	hook_enter
 	popq	%rdi
@@ -40,6 +44,7 @@ SYM_FUNC_START(hook_resubmit)
 	FRAME_BEGIN
 	call	submit_bio_noacct
 SYM_INNER_LABEL(hook_resubmit_return, SYM_L_GLOBAL)
+	ANNOTATE_NOENDBR /* compared with, never jumped to */
 	FRAME_END
 	RET
 SYM_FUNC_END(hook_resubmit)

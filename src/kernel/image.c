@@ -14,6 +14,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <blksnap/port/image.h>
+#include "blksnap-features.h"
 #include "bdev.h"
 #include "image.h"
 
@@ -102,10 +103,8 @@ void image_major_unregister(void)
 
 /* Whoever may read the origin in some unit may read the image in it, and a read can be passed
  * on to the origin without a copy. */
-static void take_over_limits(struct request_queue *queue, struct block_device *origin)
+static void take_over_limits(struct queue_limits *limits, struct block_device *origin)
 {
-	struct queue_limits *limits = &queue->limits;
-
 	blk_set_stacking_limits(limits);
 	blk_stack_limits(limits, &bdev_get_queue(origin)->limits, origin->bd_start_sect);
 	limits->max_discard_sectors = 0;
@@ -113,15 +112,51 @@ static void take_over_limits(struct request_queue *queue, struct block_device *o
 	limits->discard_granularity = 0;
 	limits->max_secure_erase_sectors = 0;
 	limits->max_write_zeroes_sectors = 0;
-	blk_queue_write_cache(queue, false, false);
-	if (bdev_nonrot(origin))
-		blk_queue_flag_set(QUEUE_FLAG_NONROT, queue);
+#ifdef HAVE_USER_DISCARD_LIMIT
+	limits->max_user_discard_sectors = 0;
+#endif
+#ifdef HAVE_WZEROES_UNMAP_LIMIT
+	limits->max_hw_wzeroes_unmap_sectors = 0;
+	limits->max_user_wzeroes_unmap_sectors = 0;
+#endif
+#ifdef HAVE_QUEUE_FEATURES
+	limits->features &= ~(BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA);
+#endif
 }
+
+#ifdef HAVE_ALLOC_DISK_LIMITS
+
+static struct gendisk *alloc_disk_like(struct block_device *origin)
+{
+	struct queue_limits limits;
+	struct gendisk *disk;
+
+	take_over_limits(&limits, origin);
+	disk = blk_alloc_disk(&limits, NUMA_NO_NODE);
+	return IS_ERR(disk) ? NULL : disk;
+}
+
+#else
+
+static struct gendisk *alloc_disk_like(struct block_device *origin)
+{
+	struct gendisk *disk = blk_alloc_disk(NUMA_NO_NODE);
+
+	if (!disk)
+		return NULL;
+	take_over_limits(&disk->queue->limits, origin);
+	blk_queue_write_cache(disk->queue, false, false);
+	if (bdev_nonrot(origin))
+		blk_queue_flag_set(QUEUE_FLAG_NONROT, disk->queue);
+	return disk;
+}
+
+#endif
 
 static struct gendisk *disk_create(void *image, struct block_device *origin, sector_t sectors,
 				   int number)
 {
-	struct gendisk *disk = blk_alloc_disk(NUMA_NO_NODE);
+	struct gendisk *disk = alloc_disk_like(origin);
 
 	if (!disk)
 		return NULL;
@@ -132,7 +167,6 @@ static struct gendisk *disk_create(void *image, struct block_device *origin, sec
 	disk->fops = &image_operations;
 	disk->private_data = image;
 	snprintf(disk->disk_name, DISK_NAME_LEN, IMAGE_NAME "%d", number);
-	take_over_limits(disk->queue, origin);
 	set_capacity(disk, sectors);
 	return disk;
 }

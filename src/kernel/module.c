@@ -8,7 +8,6 @@
  */
 #include <linux/errno.h>
 #include <linux/module.h>
-#include <linux/rcupdate.h>
 #include <blksnap/port/control.h>
 #include "bio.h"
 #include "chardev.h"
@@ -21,14 +20,6 @@ static_assert(EAGAIN == 11 && ENOMEM == 12 && EFAULT == 14 && EBUSY == 16 && EEX
 static_assert(ENODEV == 19 && EINVAL == 22 && ENOTTY == 25 && EFBIG == 27 && ENOSPC == 28);
 static_assert(ERANGE == 34 && ENODATA == 61 && EOPNOTSUPP == 95 && ENOBUFS == 105);
 static_assert(ETIMEDOUT == 110 && EALREADY == 114);
-
-static void wait_for_completions(void)
-{
-	synchronize_rcu();
-#ifdef CONFIG_TASKS_RCU
-	synchronize_rcu_tasks();
-#endif
-}
 
 static int __init backend_init(void)
 {
@@ -52,7 +43,7 @@ static void backend_exit(void)
 {
 	freezer_destroy_queue();
 	image_major_unregister();
-	wait_for_completions();
+	bio_wait_for_completions();
 	bio_pools_destroy();
 }
 

@@ -24,14 +24,20 @@ fetched_indexes()
 		'Created-By: Packages' 'Origin: Debian' | sort -u
 }
 
-# debian_sources SUFFIX...: one-line sources of the release, its updates and security suites, and of
-# its further suites named by suffix (backports), which live on the mirror of the release.
+# debian_sources SUFFIX...: one-line sources of the release this machine runs, its updates and security
+# suites, and of its further suites named by suffix (backports), which live on the mirror of the release.
 # shellcheck disable=SC2120 # The arguments are optional.
 debian_sources()
 {
-	local release options='' indexes
+	debian_sources_of "$(debian_release)" "$@"
+}
 
-	release=$(debian_release)
+# debian_sources_of RELEASE SUFFIX...: the same of another release, from the mirrors of this one.
+debian_sources_of()
+{
+	local release=$1 options='' indexes
+
+	shift
 	indexes=$(fetched_indexes)
 	if [[ -z $indexes ]]; then
 		apt-get update >&2
@@ -39,18 +45,34 @@ debian_sources()
 	fi
 	[[ -f $debian_keyring ]] && options="[signed-by=$debian_keyring] "
 
-	awk -v release="$release" -v options="$options" -v suffixes="$*" '
+	awk -v here="$(debian_release)" -v release="$release" -v options="$options" -v suffixes="$*" '
 		function source(uri, suite, component) {
 			print "deb " options uri " " suite " " component
 		}
-		$2 == release || $2 == release "-updates" || $2 == release "-security" {
-			source($1, $2, $3)
+		$2 == here || $2 == here "-updates" || $2 == here "-security" {
+			source($1, release substr($2, length(here) + 1), $3)
 		}
-		$2 == release && $3 == "main" && !mirror { mirror = $1 }
+		$2 == here && $3 == "main" && !mirror { mirror = $1 }
 		END {
 			count = split(suffixes, wanted, " ")
 			for (i = 1; i <= count; i++)
 				source(mirror, release "-" wanted[i], "main")
 			exit !mirror
 		}' <<<"$indexes"
+}
+
+# apt_of RELEASE DIRECTORY COMMAND...: apt-get or apt-cache for another release, with lists of its own in the
+# directory, so that the machine's apt stays as it is. It sees no package as installed.
+apt_of()
+{
+	local release=$1 directory=$2 command=$3
+
+	shift 3
+	mkdir -p "$directory/lists/partial" "$directory/archives/partial"
+	if [[ ! -f $directory/sources.list ]]; then
+		debian_sources_of "$release" backports >"$directory/sources.list"
+	fi
+	"$command" -o "Dir::Etc::SourceList=$directory/sources.list" -o Dir::Etc::SourceParts=- \
+		-o "Dir::State::Lists=$directory/lists" -o "Dir::Cache=$directory" \
+		-o Dir::State::status=/dev/null -o APT::Sandbox::User=root "$@"
 }
