@@ -9,6 +9,7 @@
 #   make tools                                       build/bin/blksnap
 #   make check-unit | check-sim | check-tools | check-install   the rings on this machine
 #   make check-vm [KERNELS="6.1"] [VM_SUITES=...]    the ring in virtual machines
+#   make check-kernels [KERNELS="..."]               all suites on each kernel, with a table of them
 #   make docs                                        build/docs/index.html
 #   make lint                                        static checks of sources, scripts and documents
 #   make deb                                         Debian packages in build/deb
@@ -62,7 +63,7 @@ demo:
 	@tests/demo/run
 
 check:
-	@tests/check $(KERNELS)
+	@tests/check $(given_kernels)
 
 # Branches of the assertions that cannot be taken, and of compiler-made code, are left out.
 COVERAGE_HISTORIES ?= 3000

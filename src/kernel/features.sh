@@ -64,6 +64,8 @@ has BIO_COMPLETE_IN_TASK bio.h 'int flag = BIO_COMPLETE_IN_TASK;'
 has PLUG_NOWAIT blkdev.h 'bool nowait = ((struct blk_plug *)0)->nowait;'
 has PLUG_CACHED_RQS blk-mq.h 'int empty = rq_list_empty(&((struct blk_plug *)0)->cached_rqs);'
 wait
+# Work queues
+has WQ_PERCPU workqueue.h 'int flag = WQ_PERCPU;'
 # ftrace
 has FTRACE_DIRECT_MULTI ftrace.h 'register_ftrace_direct_multi((struct ftrace_ops *)0, 0);'
 has FTRACE_ARGUMENTS ftrace.h 'unsigned long a = ftrace_regs_get_argument((struct ftrace_regs *)0, 0);

@@ -12,7 +12,12 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 #include <blksnap/port/work.h>
+#include "blksnap-features.h"
 #include "work.h"
+
+#ifndef HAVE_WQ_PERCPU
+#define WQ_PERCPU 0 /* what older kernels do unless told otherwise */
+#endif
 
 struct shim_work {
 	struct work_struct now;
@@ -57,7 +62,7 @@ struct shim_work *shim_work_create(enum shim_work_kind kind, void *owner, const 
 
 	if (!work)
 		return NULL;
-	work->queue = alloc_workqueue(KBUILD_MODNAME "-%s", WQ_MEM_RECLAIM, 1, name);
+	work->queue = alloc_workqueue(KBUILD_MODNAME "-%s", WQ_MEM_RECLAIM | WQ_PERCPU, 1, name);
 	if (!work->queue) {
 		kfree(work);
 		return NULL;

@@ -6,6 +6,7 @@
 #   vm-image   build what the guests boot (root file system, kernels)
 #   vm-shell   an interactive guest; `exit` powers it off, Ctrl-A x kills it
 #   check-vm   run the suites: KERNELS="6.1 6.12" VM_SUITES="00-harness ..."
+#   check-kernels      build for and test on every supported kernel
 #   check-vm-harness   test the harness itself: it must notice what goes wrong in a guest
 
 VM := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
@@ -13,11 +14,14 @@ VM := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 KERNELS ?= 6.1
 VM_SUITES ?=
 
+# The kernels somebody asked for; each command has its own idea of what to do without.
+given_kernels = $(if $(filter command environment,$(origin KERNELS)),$(KERNELS))
+
 vm_empty :=
 vm_comma := ,
 vm_kernels = $(subst $(vm_empty) $(vm_empty),$(vm_comma),$(strip $(KERNELS)))
 
-.PHONY: vm-image vm-shell check-vm check-vm-harness
+.PHONY: vm-image vm-shell check-vm check-kernels check-vm-harness
 
 vm-image:
 	$(VM)/make-rootfs build/vm/root
@@ -28,6 +32,11 @@ vm-shell:
 
 check-vm:
 	$(VM)/run-suite $(vm_kernels) $(VM_SUITES)
+
+# Everything these need but the kernels; see tests/vm/check-kernels for the list of those.
+check-kernels: tools helpers kselftest
+	$(VM)/make-rootfs build/vm/root
+	$(VM)/check-kernels $(given_kernels)
 
 check-vm-harness:
 	$(VM)/selftest
