@@ -19,6 +19,7 @@ trap 'rm -rf "$work"' EXIT
 compiles()
 {
 	printf '#include <linux/%s>\nvoid probe(void);\nvoid probe(void)\n{\n%s\n}\n' "$2" "$3" >"$work/$1.c"
+	# shellcheck disable=SC2086 # One word an option.
 	"$compiler" $flags -Wno-error -Werror=implicit-function-declaration -Werror=incompatible-pointer-types \
 		-Werror=int-conversion -fsyntax-only "$work/$1.c" >"$work/$1.log" 2>&1
 }
