@@ -115,6 +115,7 @@ deb:
 deb-check: deb
 	tests/deb/dkms build/deb
 	tests/deb/install build/deb
+	tests/deb/boot build/deb
 
 clean: clean-tools clean-helpers clean-kselftest
 	rm -rf build/module build/unit build/sim build/check
