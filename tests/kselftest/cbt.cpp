@@ -341,7 +341,7 @@ TEST(mark_dirty_of_a_device_that_is_not_tracked_is_enodev)
 
 // --- blocks ----------------------------------------------------------------------------------
 
-TEST(blocks_double_while_there_would_be_too_many)
+TEST(blocks_double_while_there_would_be_too_many, .timeout_seconds = 180)
 {
 	const Control control;
 	const struct {

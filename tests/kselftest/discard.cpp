@@ -176,8 +176,10 @@ TEST(zeroes_are_copied_and_go_down_as_one_command)
 	Held held(origin, store);
 	const BlockTrace trace(origin);
 	EXPECT_ERRNO(BlockFile(origin).zero_out(kAt, kCount), 0);
-	EXPECT_EQ(count_of(trace.issued(kAt, kCount), "N"), 1u);
-	EXPECT_EQ(count_of(trace.issued(kAt, kCount), "W"), 0u);
+	// Newer kernels say WZ where older ones know no name.
+	const auto issued = trace.issued(kAt, kCount);
+	EXPECT_EQ(count_of(issued, "N") + count_of(issued, "WZ"), 1u);
+	EXPECT_EQ(count_of(issued, "W"), count_of(issued, "WZ"));
 	EXPECT(is_zero(origin, kAt, kCount));
 	EXPECT(held.origin_is_old(0, kAt));
 	EXPECT(held.image_is_right());
@@ -209,7 +211,8 @@ TEST(zeroes_without_a_command_are_writes)
 	Held held(origin, store);
 	const BlockTrace trace(origin);
 	EXPECT_ERRNO(BlockFile(origin).zero_out(kAt, kCount), 0);
-	EXPECT(count_of(trace.issued(kAt, kCount), "W") > 0);
+	const auto issued = trace.issued(kAt, kCount);
+	EXPECT(count_of(issued, "W") > count_of(issued, "WZ"));
 	EXPECT(is_zero(origin, kAt, kCount));
 	EXPECT(held.image_is_right());
 	EXPECT(held.changes() == kBlocks4To7);
