@@ -368,6 +368,8 @@ void Image::put(ImageRequest &request)
 	if (request.again_end && !area_.failed()) {
 		request.pieces.store(1, Order::Relaxed);
 		queue_.with([&](Queue &queue) { queue.again.push_back(request); });
+		// The worker may have ended it already. The image is not gone: we are the worker, or
+		// in a completion, whose RCU read section its destruction waits for.
 		shim_work_queue(work_);
 		return;
 	}
