@@ -28,17 +28,15 @@ void sort_by_place(const Vector<Range> &ranges, Vector<u32> &order)
 		  [&](u32 a, u32 b) { return lies_before(ranges[a], ranges[b]); });
 }
 
-// Trims inwards to whole units that whole blocks of the device hold.
-void cut_units(const StorageRanges::Device &device, u64 sector, u64 sectors, Range &range)
+// Trims inwards to whole units that whole blocks of the device hold. Return: how many there are.
+u64 cut_units(const StorageRanges::Device &device, u64 sector, u64 sectors, u64 &unit_sector)
 {
 	const u64 grain = max(StorageRanges::kUnitBytes, device.block_bytes) / kSectorBytes;
 	const u64 trimmed = (grain - sector % grain) % grain;
 	if (sectors <= trimmed)
-		return;
-	const u64 units = (sectors - trimmed) / grain * (grain / StorageRanges::kUnitSectors);
-	range.unit_sector = sector + trimmed;
-	// Too large is noticed by the caller when it adds up the units.
-	range.units = static_cast<u32>(min(units, u64{~u32{0}}));
+		return 0;
+	unit_sector = sector + trimmed;
+	return (sectors - trimmed) / grain * (grain / StorageRanges::kUnitSectors);
 }
 
 } // namespace
@@ -74,9 +72,10 @@ Result<void> StorageRanges::Batch::add(const Device &device, u64 sector, u64 sec
 	range.disk_key = device.disk_key;
 	range.absolute_sector = device.start_sector + sector;
 	range.sectors = sectors;
-	cut_units(device, sector, sectors, range);
-	if (range.units > ~u32{0} - total_units_)
+	const u64 units = cut_units(device, sector, sectors, range.unit_sector);
+	if (units > ~u32{0} - total_units_)
 		return Errno::Inval;
+	range.units = static_cast<u32>(units);
 	TRY(ranges_.push_back(range));
 	total_units_ += range.units;
 	return {};

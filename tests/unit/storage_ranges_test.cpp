@@ -268,6 +268,18 @@ TEST(storage_ranges, random_against_a_model)
 	}
 }
 
+TEST(storage_ranges, refuses_more_units_than_can_be_numbered)
+{
+	const u64 most = u64{~u32{0}} * 8;
+	StorageRanges ranges;
+	EXPECT_EQ(append_error(ranges, {{device(0, 1), 0, most + 8}}), Errno::Inval);
+	EXPECT_EQ(append_error(ranges, {{device(0, 1), 0, kHuge}}), Errno::Inval);
+	ASSERT_TRUE(append(ranges, {{device(0, 1), 0, most}}).ok());
+	EXPECT_EQ(ranges.total_units(), ~u32{0});
+	EXPECT_EQ(ranges.locate(~u32{0} - 1).units, 1u);
+	EXPECT_EQ(append_error(ranges, {{device(0, 1), most, 8}}), Errno::Inval);
+}
+
 TEST(storage_ranges, sorts_what_comes_in_the_worst_order)
 {
 	for (int step : {1, -1}) {
