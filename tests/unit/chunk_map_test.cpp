@@ -185,7 +185,7 @@ TEST(chunk_map, does_not_merge_other_units)
 
 TEST(chunk_map, fills_a_gap_between_two_extents)
 {
-	for (u32 middle : {1u, 100u, 200u, 256u}) {
+	for (u32 middle : {1u, 100u, 145u, 146u, 147u, 200u, 256u}) {
 		Pair pair;
 		pair.insert(10, 1, 900); // so that the left one is not the first entry
 		pair.insert(1000, 50, 50);

@@ -13,6 +13,13 @@ void number_of_another_device(History &history);
 void disk_is_met_again(History &history);
 void no_memory_for_a_generation(History &history);
 
+// copying.cpp
+void large_writes(History &history);
+void page_is_passed_on(History &history);
+void slow_store_is_waited_for(History &history);
+void image_write_ends_with_the_image(History &history);
+void released_write_meets_a_new_snapshot(History &history);
+
 // image.cpp
 void stored_copy_takes_no_readers(History &history);
 
@@ -23,6 +30,9 @@ void storage_on_a_taken_snapshot(History &history);
 void no_memory_to_exclude(History &history);
 void no_memory_to_store(History &history);
 void writes_over_a_store(History &history);
+void writes_over_a_store_need_no_copy(History &history);
+void store_is_put_under_a_read(History &history);
+void space_is_asked_for(History &history);
 
 // take.cpp
 void watch_runs_before_the_thaw(History &history);
@@ -30,6 +40,8 @@ void loss_is_told_again_after_a_retake(History &history);
 void take_is_refused(History &history);
 void writes_that_do_not_end(History &history);
 void older_writes_do_not_end(History &history);
+void drain_limit_is_for_all(History &history);
+void map_of_a_take_that_fails(History &history);
 
 // changes.cpp
 void list_meets_wrap(History &history);
@@ -41,6 +53,9 @@ void generations_change_under_writers(History &history);
 void backups_under_writers(History &history);
 void destroys_under_writers(History &history);
 void trackers_go_under_writers(History &history);
+void disks_go_under_completions(History &history);
+void disks_go_under_crowds(History &history);
+void all_goes_under_writers(History &history);
 
 // programs.cpp
 void name_cannot_be_told(History &history);
@@ -56,6 +71,11 @@ constexpr Case kCases[] = {
 	{"number-of-another-device", number_of_another_device},
 	{"disk-is-met-again", disk_is_met_again},
 	{"no-memory-for-a-generation", no_memory_for_a_generation},
+	{"large-writes", large_writes},
+	{"page-is-passed-on", page_is_passed_on},
+	{"slow-store-is-waited-for", slow_store_is_waited_for},
+	{"image-write-ends-with-the-image", image_write_ends_with_the_image},
+	{"released-write-meets-a-new-snapshot", released_write_meets_a_new_snapshot},
 	{"stored-copy-takes-no-readers", stored_copy_takes_no_readers},
 	{"append-while-another-ends", append_while_another_ends},
 	{"storage-is-refused", storage_is_refused},
@@ -63,11 +83,16 @@ constexpr Case kCases[] = {
 	{"no-memory-to-exclude", no_memory_to_exclude},
 	{"no-memory-to-store", no_memory_to_store},
 	{"writes-over-a-store", writes_over_a_store},
+	{"writes-over-a-store-need-no-copy", writes_over_a_store_need_no_copy},
+	{"store-is-put-under-a-read", store_is_put_under_a_read},
+	{"space-is-asked-for", space_is_asked_for},
 	{"watch-runs-before-the-thaw", watch_runs_before_the_thaw},
 	{"loss-is-told-again-after-a-retake", loss_is_told_again_after_a_retake},
 	{"take-is-refused", take_is_refused},
 	{"writes-that-do-not-end", writes_that_do_not_end},
 	{"older-writes-do-not-end", older_writes_do_not_end},
+	{"drain-limit-is-for-all", drain_limit_is_for_all},
+	{"map-of-a-take-that-fails", map_of_a_take_that_fails},
 	{"list-meets-wrap", list_meets_wrap},
 	{"dirty-ranges", dirty_ranges},
 	{"takes-fail-under-writers", takes_fail_under_writers},
@@ -75,6 +100,9 @@ constexpr Case kCases[] = {
 	{"backups-under-writers", backups_under_writers},
 	{"destroys-under-writers", destroys_under_writers},
 	{"trackers-go-under-writers", trackers_go_under_writers},
+	{"disks-go-under-completions", disks_go_under_completions},
+	{"disks-go-under-crowds", disks_go_under_crowds},
+	{"all-goes-under-writers", all_goes_under_writers},
 	{"name-cannot-be-told", name_cannot_be_told},
 	{"event-cannot-be-told", event_cannot_be_told},
 	{"waiter-is-killed", waiter_is_killed},

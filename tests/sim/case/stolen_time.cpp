@@ -140,4 +140,78 @@ void trackers_go_under_writers(History &history)
 	}
 }
 
+// Disks go while the completions of their last writes are on their way out of them.
+void disks_go_under_completions(History &history)
+{
+	Stage stage(history);
+	Device &other = fast_disk(stage, 64);
+	scheduler().steal_often();
+	std::vector<Device *> disks;
+	for (u32 i = 0; i < 24; i++) {
+		Device &disk = fast_disk(stage, 64);
+		SIM_EXPECT(stage.try_create({&disk}) == 0);
+		disk.hung = true;
+		stage.spawn("writer", [&] { SIM_EXPECT(stage.write(disk, 8, 8) == 0); });
+		while (disk.stuck.empty())
+			scheduler().sleep(100);
+		SIM_EXPECT(agent_ioctl::remove_tracker(disk) == 0);
+		disks.push_back(&disk);
+	}
+	stage.spawn("resume", [&] {
+		for (Device *disk : disks) {
+			scheduler().sleep(world().random.below(1000));
+			disk_resume(*disk);
+		}
+	});
+	for (u32 i = 0; i < 60; i++) { // each looks for disks that can go
+		SIM_EXPECT(stage.try_create({&other}) == 0);
+		SIM_EXPECT(agent_ioctl::remove_tracker(other) == 0);
+	}
+	stage.join();
+}
+
+// A disk goes while writers who were held back, because too many are parked, are on their way out of it.
+void disks_go_under_crowds(History &history)
+{
+	Stage stage(history);
+	world().params.parked_limit = 1;
+	world().params.free_diff_buffer_pool_size = 1;
+	world().params.cow_memory_limit_kib = 4;
+	for (u32 i = 0; i < 6; i++) {
+		Device &disk = fast_disk(stage, 64);
+		Device &store = stage.store(256);
+		SnapshotModel &snapshot = stage.taken(disk, store);
+		store.hung = true;
+		SIM_EXPECT(stage.write(disk, 0, 8) == 0);
+		for (u64 block = 1; block < 7; block++)
+			stage.spawn("writer", [&stage, &disk, block] {
+				SIM_EXPECT(stage.write(disk, block * 8, 8) == 0);
+			});
+		scheduler().sleep(20'000);
+		disk_resume(store);
+		scheduler().steal_often();
+		stage.destroy(snapshot);
+		SIM_EXPECT(agent_ioctl::remove_tracker(disk) == 0);
+		for (u32 n = 0; n < 4; n++) {
+			SIM_EXPECT(stage.try_create({&store}) == 0);
+			SIM_EXPECT(agent_ioctl::remove_tracker(store) == 0);
+		}
+		stage.join();
+	}
+}
+
+// Snapshots, trackers and disks go under writers, and come again, with too many of them parked.
+void all_goes_under_writers(History &history)
+{
+	Stage stage(history);
+	Device &disk = fast_disk(stage, 64);
+	Device &store = stage.store(256);
+	world().params.parked_limit = 1;
+	Writers writers(stage, {&disk, &disk});
+	for (u32 i = 0; i < 10; i++) {
+		stage.destroy(stage.taken(disk, store));
+		SIM_EXPECT(agent_ioctl::remove_tracker(disk) == 0);
+	}
+}
+
 } // namespace sim

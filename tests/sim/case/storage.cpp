@@ -205,4 +205,82 @@ void writes_over_a_store(History &history)
 	stage.destroy(snapshot);
 }
 
+// The same without a store that answers, and with no memory for copies: nothing is waited for.
+void writes_over_a_store_need_no_copy(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	world().params.free_diff_buffer_pool_size = 1;
+	world().params.cow_memory_limit_kib = 4;
+	SnapshotModel &snapshot = stage.create({&disk});
+	stage.append(snapshot, store);
+	SIM_EXPECT(stage.try_append(snapshot, disk, 128, 64) == 0);
+	world().store_ranges.push_back({&disk, 128, 64, &snapshot, false});
+	stage.take(snapshot);
+	store.hung = true;
+	SIM_EXPECT(stage.write(disk, 0, 8) == 0); // takes the only page
+	const u64 begin = scheduler().now();
+	SIM_EXPECT(stage.write(disk, 128, 64) == 0);
+	SIM_EXPECT(scheduler().now() - begin < 100'000);
+	disk_resume(store);
+	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 256) == 0);
+	stage.destroy(snapshot);
+}
+
+// By parameter a store is put where an image read is on its way, and written to before that arrives. The
+// copy that is stored there was made before the read began, so nothing else tells it to look again.
+void store_is_put_under_a_read(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(16);
+	disk.latency_us = 1;
+	world().params.storage_on_origin_after_take = 1;
+	SnapshotModel &snapshot = stage.taken(disk, store);
+	ImageModel &image = *snapshot.images[0];
+	SIM_EXPECT(stage.read(image, 0, 256) == 0);
+	SIM_EXPECT(stage.write(disk, 16, 16) == 0); // fills the store
+	scheduler().sleep(100'000);
+	SIM_EXPECT(stage.write(disk, 0, 8) == 0); // its copy is gathered for a moment
+	disk.latency_us = 300'000;
+	stage.spawn("reader", [&] { SIM_EXPECT(stage.read(image, 128, 64) == 0); });
+	scheduler().sleep(100);
+	disk.latency_us = 1;
+	world().store_ranges.push_back({&disk, 128, 64, &snapshot, true});
+	image.on_store_offered(128, 64);
+	SIM_EXPECT(stage.try_append(snapshot, disk, 128, 64) == 0);
+	image.on_store_given(128, 64);
+	stage.join();
+	SIM_EXPECT(stage.read(image, 0, 256) == 0);
+	stage.destroy(snapshot);
+}
+
+// More is asked for when half of the last portion is used, each time.
+void space_is_asked_for(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(1024);
+	agent_ioctl::Event event;
+	SnapshotModel &snapshot = stage.create({&disk});
+	stage.append(snapshot, stage.store(256)); // 32 blocks
+	stage.take(snapshot);
+	for (u32 portion = 0; portion < 3; portion++) {
+		const u64 at = portion * 256;
+		SIM_EXPECT(stage.write(disk, at, 15 * 8) == 0);
+		scheduler().sleep(100'000);
+		SIM_EXPECT(stage.next_event(snapshot, event) == -2);
+		SIM_EXPECT(stage.write(disk, at + 15 * 8, 2 * 8) == 0);
+		scheduler().sleep(100'000);
+		SIM_EXPECT(stage.next_event(snapshot, event) == 0 && event.code == 0);
+		SIM_EXPECT(event.requested == world().params.diff_storage_minimum);
+		SIM_EXPECT(stage.write(disk, at + 17 * 8, 15 * 8) == 0);
+		scheduler().sleep(100'000);
+		SIM_EXPECT(stage.next_event(snapshot, event) == -2);
+		stage.append(snapshot, stage.store(256));
+	}
+	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 1024) == 0);
+	stage.destroy(snapshot);
+}
+
 } // namespace sim

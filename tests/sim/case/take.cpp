@@ -106,7 +106,8 @@ void writes_that_do_not_end(History &history)
 	stage.append(snapshot, store);
 	disk.hung = true;
 	stage.spawn("writer", [&] { SIM_EXPECT(stage.write(disk, 8, 8) == 0); });
-	scheduler().sleep(1000);
+	while (disk.stuck.empty())
+		scheduler().sleep(1000);
 	stage.spawn("late-writer", [&] {
 		scheduler().sleep(1000);
 		SIM_EXPECT(stage.write(other, 8, 8) == 0); // waits at the gate
@@ -132,7 +133,8 @@ void older_writes_do_not_end(History &history)
 	Device &store = stage.store(1024);
 	disk.hung = true;
 	stage.spawn("writer", [&] { SIM_EXPECT(stage.write(disk, 8, 8) == 0); });
-	scheduler().sleep(1000);
+	while (disk.stuck.empty())
+		scheduler().sleep(1000);
 	const u64 begin = scheduler().now();
 	SnapshotModel &snapshot = stage.create({&disk});
 	SIM_EXPECT(scheduler().now() - begin >= 1'000'000);
@@ -141,6 +143,56 @@ void older_writes_do_not_end(History &history)
 	stage.append(snapshot, store);
 	stage.take(snapshot);
 	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 256) == 0);
+	stage.destroy(snapshot);
+}
+
+// The limit is one for all: the gates of all are closed until the last has drained.
+void drain_limit_is_for_all(History &history)
+{
+	Stage stage(history);
+	Device &slow = stage.disk(256);
+	Device &dead = stage.disk(256);
+	SnapshotModel &snapshot = stage.create({&slow, &dead});
+	stage.append(snapshot, stage.store(1024));
+	slow.hung = dead.hung = true;
+	for (Device *disk : {&slow, &dead})
+		stage.spawn("writer", [&, disk] { SIM_EXPECT(stage.write(*disk, 8, 8) == 0); });
+	while (slow.stuck.empty() || dead.stuck.empty())
+		scheduler().sleep(1000);
+	stage.spawn("resume", [&] {
+		scheduler().sleep(4'000'000);
+		disk_resume(slow);
+	});
+	const u64 begin = scheduler().now();
+	SIM_EXPECT(stage.try_take(snapshot) == -16);
+	SIM_EXPECT(scheduler().now() - begin < 7'000'000);
+	disk_resume(dead);
+	stage.join();
+	stage.take(snapshot);
+	stage.destroy(snapshot);
+}
+
+// A map is readable only while its snapshot is taken: not while it is about to be, which may come to nothing.
+void map_of_a_take_that_fails(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	SnapshotModel &snapshot = stage.create({&disk});
+	stage.append(snapshot, stage.store(1024));
+	bool stop = false;
+	stage.spawn("reader", [&] {
+		std::vector<u8> map;
+		while (!stop)
+			SIM_EXPECT(agent_ioctl::read_map(disk, map) == -1);
+	});
+	for (u32 i = 0; i < 5; i++) {
+		world().failing_image_adds = 1;
+		SIM_EXPECT(stage.try_take(snapshot) == -12);
+	}
+	stop = true;
+	stage.join();
+	stage.take(snapshot);
+	SIM_EXPECT(stage.map(disk).size() == 32);
 	stage.destroy(snapshot);
 }
 

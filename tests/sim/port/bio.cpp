@@ -100,9 +100,7 @@ void shim_bio_describe_write(struct bio *bio, shim_write *write) noexcept
 {
 	check_live(bio, "a description");
 	*write = {};
-	write->own = bio->own;
-	if (bio->own)
-		return;
+	write->own = bio->own; // then nobody may look at the rest, which is as of any other
 	write->admission = shim_bio_admission(bio);
 	Device &device = *bio->device;
 	const Device &bottom = *device.bottom();
@@ -168,6 +166,8 @@ void shim_bio_submit(struct bio *bio) noexcept
 		fail("bio", "bio %llu is released twice, or was never held",
 		     (unsigned long long)bio->id);
 	unpark(bio);
+	if (world().on_release)
+		world().on_release();
 	submit_bio(bio);
 }
 
@@ -310,5 +310,9 @@ void shim_io_submit(shim_io *io, void *owner) noexcept
 	      bio->device->name.c_str(), (unsigned long long)bio->sector, bio->sectors);
 	if (!bio->sectors)
 		fail("bio", "an own bio without data is submitted");
+	for (u32 i = 0; bio->op == Op::Write && i < bio->sectors; i++)
+		if (bio->cell(i) == kGarbageStamp)
+			fail("memory", "what the memory held before goes to %s",
+			     bio->device->name.c_str());
 	submit_bio(bio);
 }

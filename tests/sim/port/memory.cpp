@@ -12,8 +12,6 @@ using namespace sim;
 namespace
 {
 
-constexpr u64 kGarbageStamp = 0xdeadbeefdeadbeef;
-
 bool refused(unsigned gfp)
 {
 	if (gfp != SHIM_GFP_NOWAIT) {

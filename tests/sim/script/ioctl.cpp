@@ -95,6 +95,13 @@ template <class T> long with_id(const char *name, unsigned command, const u8 (&i
 	return call(name, command, buffer, is_compat());
 }
 
+// Between a count and the pointer behind it, in 64-bit structures.
+void check_hole(const char *name, const char *hole, bool compat, long result)
+{
+	if (!compat && result >= 0 && std::count(hole, hole + sizeof(u32), 0) != sizeof(u32))
+		fail("ioctl", "%s leaves a hole that is not zero", name);
+}
+
 // What a call that lists things may write: the structure, and as many items as there are, if the
 // array has room for them.
 template <class Argument, class Item>
@@ -106,8 +113,7 @@ long list(const char *name, unsigned command, bool compat, UserBuffer &buffer, A
 	if (!compat) // a pointer follows, on a boundary of eight bytes
 		std::memset(hole, kUntouched, sizeof(u32));
 	const long result = call(name, command, buffer, compat);
-	if (!compat && result >= 0 && std::count(hole, hole + sizeof(u32), 0) != sizeof(u32))
-		fail("ioctl", "%s leaves a hole that is not zero", name);
+	check_hole(name, hole, compat, result);
 	const bool told = count.room != kNoArray && result >= 0;
 	const u32 filled = told ? arg->count : 0;
 	if (told && filled > count.room)
@@ -146,7 +152,11 @@ long create_as(unsigned command, bool compat, const std::vector<Device *> &devic
 	arg->dev_id_array = pointer<decltype(arg->dev_id_array)>(buffer.address(kArray));
 	for (u32 i = 0; i < devices.size(); i++)
 		buffer.at<blk_snap_dev>(kArray)[i] = number_of(*devices[i]);
+	char *hole = buffer.at<char>(offsetof(Argument, count) + sizeof(u32));
+	if (!compat)
+		std::memset(hole, kUntouched, sizeof(u32));
 	const long result = call("create", command, buffer, compat);
+	check_hole("create", hole, compat, result);
 	std::memcpy(id, &arg->id, 16);
 	return result;
 }

@@ -3,6 +3,7 @@
 // Memory: a bump arena with free lists by power of two; see the header for why.
 #include <world/memory.hpp>
 
+#include <algorithm>
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
@@ -49,9 +50,27 @@ constexpr bool kUseMalloc = true;
 constexpr bool kUseMalloc = false;
 #endif
 
+constexpr char kFreedByte = 0x5a;
+
+// Somebody who has kept a pointer writes there. Behind the link, and not in what would take long.
+void check_freed(const char *memory)
+{
+	const u32 bytes = std::min(reinterpret_cast<const Header *>(memory)->bytes, 4096u);
+	for (u32 i = sizeof(void *); i < bytes; i++)
+		if (memory[sizeof(Header) + i] != kFreedByte)
+			fail("memory", "byte %u of %u was written to after it was freed", i, bytes);
+}
+
 } // namespace
 
 Memory::Memory() = default;
+
+void Memory::check_all_freed() const
+{
+	for (const Free *first : free_)
+		for (; first; first = first->next)
+			check_freed(reinterpret_cast<const char *>(first) - sizeof(Header));
+}
 
 bool Memory::refuses(Random &random, bool nowait)
 {
@@ -78,6 +97,7 @@ void *Memory::alloc(std::size_t bytes, bool zero)
 		Free *first = free_[size_class];
 		free_[size_class] = first->next;
 		memory = reinterpret_cast<char *>(first) - sizeof(Header);
+		check_freed(memory);
 	} else {
 		const std::size_t room = std::size_t{32} << size_class;
 		if (used_ + room > kArenaBytes)
@@ -101,7 +121,7 @@ void Memory::free(void *memory)
 		fail("memory", "free of %s",
 		     header->mark == kFreeMark ? "freed memory" : "nonsense");
 	live_--;
-	std::memset(memory, 0x5a, header->bytes);
+	std::memset(memory, kFreedByte, header->bytes);
 	if (kUseMalloc) {
 		std::free(header);
 		return;

@@ -34,6 +34,8 @@ public:
 	// True if a fault has been injected in this history.
 	bool has_failed() const { return failed_; }
 	u64 live() const { return live_; }
+	// Fails the history if something that was freed was written to later.
+	void check_all_freed() const;
 
 private:
 	struct Free {
@@ -50,6 +52,9 @@ private:
 } // namespace sim
 
 constexpr unsigned kSectorsPerPage = 8;
+
+// What a fresh page holds: of something else, and nobody's business.
+constexpr sim::u64 kGarbageStamp = 0xdeadbeefdeadbeef;
 
 // A page: eight sector stamps instead of 4096 bytes.
 struct page {

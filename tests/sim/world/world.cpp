@@ -98,6 +98,7 @@ bool in_store(const Device &disk, u64 sector)
 
 void World::check_empty() const
 {
+	memory.check_all_freed();
 	const struct {
 		const char *what;
 		u64 count;

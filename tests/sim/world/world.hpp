@@ -100,7 +100,8 @@ struct World {
 	u32 freeze_timeout_permille = 0;
 
 	// What a case does in the middle of a port call.
-	std::function<void()> on_fill; // of a part of an image read, from memory
+	std::function<void()> on_fill;	  // of a part of an image read, from memory
+	std::function<void()> on_release; // of a write that was parked
 	u32 failing_image_adds = 0;
 
 	// Oracles

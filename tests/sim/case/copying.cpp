@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Cases: copies on their way, and who waits for them.
+#include <case/stage.hpp>
+#include <world/report.hpp>
+
+namespace sim
+{
+
+namespace
+{
+
+// A request to an image that nobody waits for at once.
+class ImageWrite
+{
+public:
+	ImageWrite(ImageModel &image, u64 sector, u32 sectors)
+		: io_(image.image, Op::Write, sector, sectors, &image)
+	{
+		io_.submit();
+	}
+	~ImageWrite() { io_.wait(); }
+	bool done() const { return io_.done(); }
+	int status() const { return io_.status(); }
+
+private:
+	ForeignIo io_;
+};
+
+} // namespace
+
+// A walk over many blocks is made in slices, and a copy stays within its region: nothing between them is
+// left out, nothing counts as preserved that is only about to be.
+void large_writes(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(10000);
+	Device &store = stage.store(16384);
+	disk.max_sectors = world().random.one_in(4) ? 512 : 0;
+	world().params.cow_memory_limit_kib = 16384;
+	SnapshotModel &snapshot = stage.taken(disk, store);
+	ImageModel &image = *snapshot.images[0];
+	// The first slices of a walk are there already, each block in a place of its own; the others are not.
+	for (u64 block = 300; block-- > 0;)
+		SIM_EXPECT(stage.write(disk, block * 8, 8) == 0);
+	scheduler().sleep(200'000);
+	for (u32 i = 0; i < 3; i++) {
+		stage.spawn("writer", [&] { SIM_EXPECT(stage.write(disk, 0, 10000) == 0); });
+		stage.spawn("small", [&, i] {
+			for (u64 at = i; at < 9990; at += 97)
+				SIM_EXPECT(stage.write(disk, at, 8) == 0);
+		});
+	}
+	for (u64 at = 0; at < 10000; at += 500)
+		SIM_EXPECT(stage.read(image, at, 500) == 0);
+	stage.join();
+	for (u64 sector = 0; sector < 10000; sector++)
+		SIM_EXPECT(image.cut(sector) >> 32 == 0);
+	SIM_EXPECT(stage.read(image, 0, 10000) == 0);
+	stage.destroy(snapshot);
+}
+
+// Two pages come back and two writes are woken, but the second needs none: it waits for the copy of the
+// first. Then the third must have the page, though no other comes back: the store has stopped.
+void page_is_passed_on(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &first = stage.store(16);
+	Device &second = stage.store(1024);
+	world().params.free_diff_buffer_pool_size = 3;
+	world().params.cow_memory_limit_kib = 12;
+	SnapshotModel &snapshot = stage.create({&disk});
+	stage.append(snapshot, first);
+	stage.append(snapshot, second);
+	stage.take(snapshot);
+	first.hung = second.hung = true;
+	SIM_EXPECT(stage.write(disk, 0, 16) == 0); // fills the first store
+	SIM_EXPECT(stage.write(disk, 40, 8) == 0);
+	u32 done = 0;
+	for (const u64 sector : {80, 80, 120}) {
+		stage.spawn("writer", [&, sector] {
+			SIM_EXPECT(stage.write(disk, sector, 8) == 0);
+			done++;
+		});
+		scheduler().sleep(50'000);
+	}
+	SIM_EXPECT(done == 0);
+	disk_resume(first);
+	scheduler().sleep(500'000);
+	SIM_EXPECT(done == 3);
+	disk_resume(second);
+	stage.join();
+	stage.destroy(snapshot);
+}
+
+// A store that is slow is not one that has stopped.
+void slow_store_is_waited_for(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(1024);
+	Device &store = stage.store(1024);
+	world().params.free_diff_buffer_pool_size = 1;
+	world().params.cow_memory_limit_kib = 4;
+	world().params.cow_timeout_ms = 2000;
+	SnapshotModel &snapshot = stage.taken(disk, store);
+	store.latency_us = 100'000; // and sometimes ten times as much
+	const u64 begin = scheduler().now();
+	for (u32 i = 0; i < 16; i++)
+		stage.spawn("writer", [&, i] {
+			for (u32 n = 0; n < 8; n++)
+				SIM_EXPECT(stage.write(disk, (i * 8 + n) * 8, 8) == 0);
+		});
+	stage.join();
+	SIM_EXPECT(scheduler().now() - begin > 2'500'000);
+	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 1024) == 0);
+	stage.destroy(snapshot);
+}
+
+// It waits for its block to be stored. The store does not answer, but the image is lost for another
+// reason: then nothing is waited for any more.
+void image_write_ends_with_the_image(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	world().image_may_be_lost = true;
+	SnapshotModel &snapshot = stage.taken(disk, store);
+	store.hung = true;
+	SIM_EXPECT(stage.write(disk, 0, 8) == 0);
+	{
+		ImageWrite write(*snapshot.images[0], 0, 8);
+		scheduler().sleep(100'000);
+		SIM_EXPECT(!write.done());
+		disk.faults.read_permille = 1000;
+		SIM_EXPECT(stage.write(disk, 64, 8) == 0);
+		stage.expect_corrupted(snapshot, disk, 5);
+		scheduler().sleep(100'000);
+		SIM_EXPECT(write.done() && write.status() == 5);
+	}
+	disk.faults.read_permille = 0;
+	disk_resume(store);
+	stage.destroy(snapshot);
+}
+
+// A parked write is released when nobody tracks its disk any more. While it is on its way down the disk is
+// not taken away; and then it meets a new snapshot, for which too many writes are parked: who releases them
+// all must not wait for that.
+void released_write_meets_a_new_snapshot(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	Device &next_store = stage.store(1024);
+	SIM_EXPECT(stage.try_create({&stage.disk(64)}) == 0); // the hook stays
+	world().params.parked_limit = 1;
+	world().params.free_diff_buffer_pool_size = 1;
+	world().params.cow_memory_limit_kib = 4;
+	const auto park = [&](u64 first) { // of three one finds a page
+		for (u64 sector = first; sector < first + 24; sector += 8) {
+			stage.spawn("writer", [&stage, &disk, sector] {
+				SIM_EXPECT(stage.write(disk, sector, 8) == 0);
+			});
+			scheduler().sleep(20'000);
+		}
+	};
+	u32 released = 0, allowed = 0;
+	bool destroyed = false;
+	SnapshotModel &snapshot = stage.taken(disk, store);
+	store.hung = true;
+	park(0);
+	world().on_release = [&] {
+		for (const u32 number = released++; number >= allowed;)
+			scheduler().sleep(100);
+	};
+	stage.spawn("destroyer", [&] {
+		stage.destroy(snapshot);
+		destroyed = true;
+	});
+	while (!released)
+		scheduler().sleep(100);
+	disk_resume(store);
+	while (!destroyed)
+		scheduler().sleep(100);
+	SIM_EXPECT(agent_ioctl::remove_tracker(disk) == 0);
+	allowed = 1;
+	while (released < 2)
+		scheduler().sleep(100);
+	scheduler().sleep(2'500'000); // the sweep takes disks away
+	SnapshotModel &next = stage.taken(disk, next_store);
+	next_store.hung = true;
+	park(128);
+	allowed = ~0u;
+	scheduler().sleep(50'000);
+	disk_resume(next_store);
+	stage.join();
+	world().on_release = nullptr;
+	SIM_EXPECT(stage.read(*next.images[0], 0, 256) == 0);
+	stage.destroy(next);
+}
+
+} // namespace sim
