@@ -15,6 +15,7 @@
 #   make deb                                         Debian packages in build/deb
 #   make deb-check                                   and the module by DKMS; installed in a clean system
 #   make coverage                                    what unit tests and histories execute of src/core
+#   make mutants                                     whether unit tests and histories see planted bugs
 #   make bench | bench-quick [ROWS="..."]            what a snapshot costs; bench-compare BASE=<json>
 #   make vm-shell                                    a guest to work in by hand
 #   make clean                                       forgets objects; `make distclean` caches too
@@ -27,13 +28,14 @@ all: module tools
 include tools/tools.mk
 include tests/unit/unit.mk
 include tests/sim/sim.mk
+include tests/mutants/mutants.mk
 include tests/helpers/helpers.mk
 include tests/kselftest/kselftest.mk
 include tests/vm/vm.mk
 include tests/bench/bench.mk
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '2,15p'
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '2,16p'
 
 # --- set-up: Debian packages that are missing --------------------------------------------------
 
