@@ -21,6 +21,7 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <random>
@@ -388,7 +389,7 @@ TEST(a_throttled_writer_holds_up_nobody_else)
 }
 
 // When memory is so short that no thread can be made, the work on a write still has one: each queue of
-// ours has a rescuer, a thread with the name of the queue.
+// ours has a rescuer, a thread with the name of the queue; newer kernels put a word before it.
 TEST(work_on_writes_has_threads_of_its_own)
 {
 	const NullDisk origin(64), store(64);
@@ -398,6 +399,8 @@ TEST(work_on_writes_has_threads_of_its_own)
 		if (const std::string name = read_line(entry.path().string() + "/comm");
 		    name.starts_with("blksnap-"))
 			names.push_back(name);
+		else if (name.starts_with("kworker/R-blksnap-"))
+			names.push_back(name.substr(strlen("kworker/R-"), 15));
 	// Release of held bios, copies, the image; and for the snapshot its store and the watchdog.
 	const std::string of_origin =
 		("blksnap-" + origin.name()).substr(0, 15); // what is shown of it
