@@ -375,7 +375,8 @@ void DiffArea::wake(CopyUse use, BioList &bios)
 
 Result<void> DiffArea::commit(Copy &copy, u32 from, u32 blocks, u32 unit)
 {
-	TRY(spares_.refill(1, Gfp::NoIo));
+	if (!spares_.refill(kSpareInserts, Gfp::NoWait).ok())
+		TRY(spares_.refill(1, Gfp::NoIo));
 	state_.with(
 		[&](State &state) { state.map.insert(copy.first + from, blocks, unit, spares_); });
 	return {};

@@ -127,6 +127,7 @@ Result<void> DiffArea::exclude(const Vector<SectorRange> &ranges)
 
 Result<void> DiffArea::fill_pools()
 {
+	TRY(spares_.refill(kSpareInserts, Gfp::Kernel));
 	return state_.with_unshared([&](State &state) -> Result<void> {
 		TRY(state.origin_budget.fill(*this, CopyUse::Origin, limits_.reserve_pages,
 					     limits_.limit_pages));

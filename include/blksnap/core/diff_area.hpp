@@ -122,6 +122,9 @@ private:
 	// How far one slice of a walk looks, and begins copies: interrupts are off meanwhile.
 	static constexpr u32 kWalkLookups = 128;
 	static constexpr u64 kWalkBlocks = 512;
+	// Extents that can be mapped without memory, at least: who frees memory may be waiting for it. Far
+	// more than that are, as most need no node: a page of 4 nodes for some hundred copies.
+	static constexpr u32 kSpareInserts = 8;
 	static constexpr int kEnded = -1; // failure_ is this, or a positive errno
 
 	struct State {
