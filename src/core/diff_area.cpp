@@ -70,7 +70,7 @@ DiffArea::Preserve DiffArea::preserve(bio *bio, SectorRange range, bool may_read
 
 DiffArea::Preserve DiffArea::preserve_slice(bio *bio, Scan &scan, u64 block, u64 end, bool may_read)
 {
-	may_read = may_read && shim_submitter_may_read(bio);
+	const shim_may_read how = may_read ? shim_submitter_may_read(bio) : SHIM_MAY_NOT_READ;
 	const auto result = state_.with([&](State &state) {
 		scan.next = end;
 		if (state.closed)
@@ -80,7 +80,7 @@ DiffArea::Preserve DiffArea::preserve_slice(bio *bio, Scan &scan, u64 block, u64
 			known_.add(block, scan.next);
 			return Preserve{};
 		}
-		Copy *claimed = may_read ? claim(scan.started) : nullptr;
+		Copy *claimed = claim(scan.started, how);
 		if (!scan.started.empty())
 			shim_work_queue(work_);
 		state.to_read.splice_back(scan.started);
@@ -105,11 +105,12 @@ void DiffArea::park(State &state, bio *bio, Scan &scan)
 
 // From here on it is the claimant's alone: until it is read nobody else touches it. Only one: a task
 // that is held up between this and its read must not hold up writes to many blocks.
-Copy *DiffArea::claim(CopyQueue &copies)
+Copy *DiffArea::claim(CopyQueue &copies, shim_may_read how)
 {
-	Copy *copy = copies.pop_front();
+	Copy *copy = how == SHIM_MAY_NOT_READ ? nullptr : copies.pop_front();
 
 	if (copy) {
+		copy->nowait = how == SHIM_MAY_READ_NOWAIT;
 		copy->state = Copy::State::Reading;
 		copy->next_in_read = nullptr;
 	}
@@ -273,20 +274,23 @@ void DiffArea::leave_to_worker(Copy &copy)
 {
 	state_.with([&](State &state) {
 		copy.state = Copy::State::Queued;
+		copy.nowait = false;
 		state.to_read.push_back(copy);
 		// Under the lock: when it is released the copy can be gone, and the area.
 		shim_work_queue(work_);
 	});
 }
 
-// False: it would have had to wait for a bio.
-bool DiffArea::submit_read(Copy &head, u32 pages, bool may_wait)
+// Only the worker waits for a bio. False: it would have had to.
+bool DiffArea::submit_read(Copy &head, u32 pages, bool by_worker)
 {
 	const u64 device_bytes = tracker_.info().sectors << kSectorShift;
 	shim_io *io = shim_io_alloc(origin_, SHIM_IO_READ, head.first * kSectorsPerBlock, pages,
-				    may_wait);
+				    by_worker);
 	if (!io)
 		return false;
+	if (head.nowait)
+		shim_io_set_nowait(io);
 	for (Copy *copy = &head; copy; copy = copy->next_in_read) {
 		for (u32 i = 0; i < copy->blocks; i++) {
 			const u64 at = (copy->first + i) << kBlockShift;
@@ -309,6 +313,10 @@ void DiffArea::on_copy_read(Copy &head, int error)
 	CopyQueue to_store;
 	bool hurry = false;
 
+	if (error == to_int(Errno::Again) && head.nowait) {
+		COVERAGE_MARK("diff_area: a read would have had to wait");
+		return leave_to_worker(head);
+	}
 	if (error) {
 		shim_log(SHIM_LOG_DEBUG, "%s: cannot read old content at sector %llu: error %d",
 			 tracker_.info().name,

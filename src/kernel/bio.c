@@ -593,6 +593,11 @@ struct shim_io *shim_io_clone(struct bio *parent, struct shim_bio_cursor *cursor
 	return io;
 }
 
+void shim_io_set_nowait(struct shim_io *io)
+{
+	io->bio.bi_opf |= REQ_NOWAIT;
+}
+
 void shim_io_submit(struct shim_io *io, void *owner)
 {
 	io->owner = owner;

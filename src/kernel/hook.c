@@ -160,12 +160,15 @@ static bool plug_is_idle(const struct blk_plug *plug)
 /* The same reasons forbid to submit a bio of ours before the caller's: on current->bio_list it would
  * be held back, and a plug with nowait would make the device refuse it. In a plug that is in use it
  * would wait for the submitter's other bios: then the worker is quicker. The hook is called where
- * submission may sleep, which is why the context needs no look. */
-int shim_submitter_may_read(struct bio *bio)
+ * submission may sleep, which is why the context needs no look. A device that is asked for a write
+ * with REQ_NOWAIT knows it for reads, too: others were let pass, to refuse the write themselves. */
+enum shim_may_read shim_submitter_may_read(struct bio *bio)
 {
 	struct blk_plug *plug = current->plug;
 
-	return !(bio->bi_opf & REQ_NOWAIT) && submitter_may_wait() && (!plug || plug_is_idle(plug));
+	if (!submitter_may_wait() || (plug && !plug_is_idle(plug)))
+		return SHIM_MAY_NOT_READ;
+	return bio->bi_opf & REQ_NOWAIT ? SHIM_MAY_READ_NOWAIT : SHIM_MAY_READ;
 }
 
 /* Without a plug a read is issued at once, so that it may be done when the write is looked at again. */

@@ -39,6 +39,7 @@ struct Copy final : IoOwner {
 	const CopyUse use;
 	State state = State::Queued;
 	bool in_store = false; // the store worker or a store write refers to it
+	bool nowait = false;   // to be read, or being read, so that nobody waits in submission
 	u32 blocks = 0;
 	u64 first = 0;		// block number on the device
 	u32 pins = 0;		// image readers in its pages

