@@ -16,6 +16,7 @@
 #   make deb-check                                   and the module by DKMS; installed in a clean system
 #   make coverage                                    what unit tests and histories execute of src/core
 #   make mutants                                     whether unit tests and histories see planted bugs
+#   make fuzz [FUZZ_SECONDS=60]                      libFuzzer on all that decodes input
 #   make bench | bench-quick [ROWS="..."]            what a snapshot costs; bench-compare BASE=<json>
 #   make vm-shell                                    a guest to work in by hand
 #   make clean                                       forgets objects; `make distclean` caches too
@@ -28,6 +29,7 @@ all: module tools
 include tools/tools.mk
 include tests/unit/unit.mk
 include tests/sim/sim.mk
+include tests/fuzz/fuzz.mk
 include tests/mutants/mutants.mk
 include tests/helpers/helpers.mk
 include tests/kselftest/kselftest.mk
@@ -35,7 +37,7 @@ include tests/vm/vm.mk
 include tests/bench/bench.mk
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '2,16p'
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '2,17p'
 
 # --- set-up: Debian packages that are missing --------------------------------------------------
 

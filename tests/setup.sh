@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Install the Debian packages that building and testing need: setup.sh [build|docs|lint|vm|coverage|deb|all]
+# Install the Debian packages that building and testing need: setup.sh [build|docs|lint|vm|coverage|fuzz|deb|all]
 #
 #   build  compile the module, the tools and the tests
 #   docs   build the documentation
 #   lint   compilers and checkers of the static checks
 #   deb    build and check the Debian packages
 #   coverage  measure what tests execute
+#   fuzz   compiler with libFuzzer
 #   vm     make and run the virtual machines of tests/vm
 #
 # For a fresh Debian 12 as root. It is quick when nothing is missing: apt is not even called then.
@@ -21,6 +22,7 @@ build_packages=(gcc g++ g++-multilib make binutils git rsync python3 pkg-config 
 	libcli11-dev nlohmann-json3-dev libblkid-dev libgtest-dev libboost-context-dev cmake)
 docs_packages=(python3-sphinx)
 lint_packages=(clang clang-format clang-tidy codespell shellcheck sparse)
+fuzz_packages=(clang libclang-rt-dev)
 deb_packages=(debhelper dh-dkms dkms dpkg-dev fakeroot lintian)
 vm_packages=(mmdebstrap cpio xz-utils e2fsprogs xfsprogs python3 kmod debian-archive-keyring)
 
@@ -92,6 +94,9 @@ case ${1:-all} in
 coverage)
 	install_missing gcovr
 	;;
+fuzz)
+	install_missing "${build_packages[@]}" "${fuzz_packages[@]}"
+	;;
 build)
 	install_missing "${build_packages[@]}"
 	;;
@@ -113,7 +118,7 @@ all)
 	install_qemu
 	;;
 *)
-	echo "usage: $0 [build|docs|lint|vm|coverage|deb|all]" >&2
+	echo "usage: $0 [build|docs|lint|vm|coverage|fuzz|deb|all]" >&2
 	exit 2
 	;;
 esac
