@@ -10,6 +10,7 @@
 #   make check-unit | check-sim | check-tools | check-install   the rings on this machine
 #   make check-vm [KERNELS="6.1"] [VM_SUITES=...]    the ring in virtual machines
 #   make check-kernels [KERNELS="..."]               all suites on each kernel, with a table of them
+#   make check-debug                                 the same on a kernel with KASAN, lockdep, kmemleak
 #   make docs                                        build/docs/index.html
 #   make lint                                        static checks of sources, scripts and documents
 #   make deb                                         Debian packages in build/deb
@@ -32,12 +33,13 @@ include tests/sim/sim.mk
 include tests/fuzz/fuzz.mk
 include tests/mutants/mutants.mk
 include tests/helpers/helpers.mk
+include tests/fuzz-ioctl/fuzz-ioctl.mk
 include tests/kselftest/kselftest.mk
 include tests/vm/vm.mk
 include tests/bench/bench.mk
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '2,17p'
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '2,23p'
 
 # --- set-up: Debian packages that are missing --------------------------------------------------
 
@@ -121,7 +123,7 @@ deb-check: deb
 	tests/deb/install build/deb
 	tests/deb/boot build/deb
 
-clean: clean-tools clean-helpers clean-kselftest
+clean: clean-tools clean-helpers clean-fuzz-ioctl clean-kselftest
 	rm -rf build/module build/unit build/sim build/check
 	@if [ -n "$(KDIR)" ]; then $(MAKE) -C $(KDIR) M=$(CURDIR) clean; fi
 

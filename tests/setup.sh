@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Install the Debian packages that building and testing need: setup.sh [build|docs|lint|vm|coverage|fuzz|deb|all]
+# Install the Debian packages that building and testing need: setup.sh [build|docs|lint|vm|debug|coverage|fuzz|deb|all]
 #
 #   build  compile the module, the tools and the tests
 #   docs   build the documentation
@@ -10,6 +10,7 @@
 #   coverage  measure what tests execute
 #   fuzz   compiler with libFuzzer
 #   vm     make and run the virtual machines of tests/vm
+#   debug  compile kernels that check themselves; `debug 6.1 6.12` names their series
 #
 # For a fresh Debian 12 as root. It is quick when nothing is missing: apt is not even called then.
 set -euo pipefail
@@ -25,6 +26,7 @@ lint_packages=(clang clang-format clang-tidy codespell shellcheck sparse)
 fuzz_packages=(clang libclang-rt-dev)
 deb_packages=(debhelper dh-dkms dkms dpkg-dev fakeroot lintian)
 vm_packages=(mmdebstrap cpio xz-utils e2fsprogs xfsprogs python3 kmod debian-archive-keyring)
+debug_packages=(flex bison bc cpio kmod libelf-dev libssl-dev xz-utils)
 
 # The emulator of Debian 12 runs stale code after the kernel has patched its text while several virtual
 # CPUs run in parallel: ftrace then seems to crash the kernel. Releases from this one on are clean.
@@ -100,6 +102,11 @@ fuzz)
 build)
 	install_missing "${build_packages[@]}"
 	;;
+debug)
+	shift
+	series=("${@:-6.1}")
+	install_missing "${debug_packages[@]}" "${series[@]/#/linux-source-}"
+	;;
 lint)
 	install_missing "${lint_packages[@]}"
 	;;
@@ -118,7 +125,7 @@ all)
 	install_qemu
 	;;
 *)
-	echo "usage: $0 [build|docs|lint|vm|coverage|fuzz|deb|all]" >&2
+	echo "usage: $0 [build|docs|lint|vm|debug|coverage|fuzz|deb|all]" >&2
 	exit 2
 	;;
 esac

@@ -11,7 +11,8 @@
 # Without areas all run. The programs are in build/kselftest ($KSELFTEST_DIR). The module is
 # $BLKSNAP_MODULE, else blksnap.ko at the top of the project, else what modprobe finds. Output is TAP 14 with
 # a subtest for each area. An area also fails when the kernel log complains while it runs. The exit status is
-# 0 passed, 1 failed, 4 nothing could run.
+# 0 passed, 1 failed, 4 nothing could run. $KSELFTEST_SLOWDOWN multiplies all limits of time, for kernels
+# that check themselves.
 set -uo pipefail
 
 root=$(realpath "$(dirname "$0")/../..")
@@ -22,7 +23,7 @@ list='' summary=''
 
 usage()
 {
-	sed -n 's/^# \{0,1\}//p' "$0" | sed -n '3,15p'
+	sed -n 's/^# \{0,1\}//p' "$0" | sed -n '3,16p'
 	exit "$1"
 }
 

@@ -7,6 +7,8 @@
 #   vm-shell   an interactive guest; `exit` powers it off, Ctrl-A x kills it
 #   check-vm   run the suites: KERNELS="6.1 6.12" VM_SUITES="00-harness ..."
 #   check-kernels      build for and test on every supported kernel
+#   check-debug   suites on a kernel that checks itself, which is built first: DEBUG_KERNEL=6.1-kasan
+#              DEBUG_SUITES="..."; TEST_FUZZ_CALLS=10000000 TEST_FUZZ_SECONDS=3600 for a long run
 #   check-vm-harness   test the harness itself: it must notice what goes wrong in a guest
 
 VM := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
@@ -21,7 +23,11 @@ vm_empty :=
 vm_comma := ,
 vm_kernels = $(subst $(vm_empty) $(vm_empty),$(vm_comma),$(strip $(KERNELS)))
 
-.PHONY: vm-image vm-shell check-vm check-kernels check-vm-harness
+# A kernel of tests/vm/debug: 6.1-kasan, 6.1-kcsan
+DEBUG_KERNEL ?= 6.1-kasan
+DEBUG_SUITES ?= 10-basic 20-constancy 30-order 70-hazards 75-faults 60-cycles 80-fuzz-ioctl 90-kselftest
+
+.PHONY: vm-image vm-shell check-vm check-kernels check-debug check-vm-harness
 
 vm-image:
 	$(VM)/make-rootfs build/vm/root
@@ -37,6 +43,16 @@ check-vm:
 check-kernels: tools helpers kselftest
 	$(VM)/make-rootfs build/vm/root
 	$(VM)/check-kernels $(given_kernels)
+
+check-debug:
+	tests/setup.sh vm
+	tests/setup.sh debug $(firstword $(subst -, ,$(DEBUG_KERNEL)))
+	$(VM)/make-rootfs build/vm/root
+	$(VM)/make-kernel $(DEBUG_KERNEL) build/vm/kernels/$(DEBUG_KERNEL)
+	$(MAKE) --no-print-directory tools helpers kselftest
+	$(VM)/make-module $(DEBUG_KERNEL)
+	$(VM)/debug/check-module $(DEBUG_KERNEL)
+	$(VM)/run-suite $(DEBUG_KERNEL) $(DEBUG_SUITES)
 
 check-vm-harness:
 	$(VM)/selftest

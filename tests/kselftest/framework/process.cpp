@@ -7,7 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <fstream>
@@ -154,9 +156,15 @@ double now()
 	return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
 
+unsigned slowdown()
+{
+	const char *value = getenv("KSELFTEST_SLOWDOWN");
+	return value ? std::max(static_cast<unsigned>(strtoul(value, nullptr, 10)), 1u) : 1;
+}
+
 bool wait_until(const std::function<bool()> &condition, double seconds)
 {
-	const double end = now() + seconds;
+	const double end = now() + seconds * slowdown();
 
 	while (!condition()) {
 		if (now() > end)

@@ -43,6 +43,9 @@ private:
 
 // Seconds of a clock that never jumps.
 double now();
+// How many times longer than on a kernel as it is shipped things take: $KSELFTEST_SLOWDOWN, or 1. Limits of time
+// are multiplied by it.
+unsigned slowdown();
 // Polls until `condition` holds. Return: whether it did in time.
 bool wait_until(const std::function<bool()> &condition, double seconds = 10);
 

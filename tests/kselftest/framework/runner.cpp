@@ -9,6 +9,7 @@
 
 #include "leftovers.hpp"
 #include "module.hpp"
+#include "process.hpp"
 #include "scratch.hpp"
 
 #include <poll.h>
@@ -88,10 +89,11 @@ Outcome outcome_of(pid_t child, const Test &test)
 {
 	int status = 0;
 
-	if (!wait_for_end(child, static_cast<int>(test.options.timeout_seconds) * 1000)) {
-		note("took longer than %u s: killed", test.options.timeout_seconds);
+	const unsigned limit_seconds = test.options.timeout_seconds * slowdown();
+	if (!wait_for_end(child, static_cast<int>(limit_seconds * 1000))) {
+		note("took longer than %u s: killed", limit_seconds);
 		kill(-child, SIGKILL);
-		if (!wait_for_end(child, kKillMs)) {
+		if (!wait_for_end(child, kKillMs * static_cast<int>(slowdown()))) {
 			std::printf("Bail out! %s cannot be killed\n", test.name.c_str());
 			_exit(kExitFailed);
 		}

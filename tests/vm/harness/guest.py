@@ -47,7 +47,8 @@ def run(machine: qemu.Machine, command: list, log: Path, share: Path | None, exp
         on_line) -> Outcome:
     """Runs a command in a guest; calls on_line for each line it prints."""
     _forget_older_run(log)
-    with _prepared(machine, command, log, share, {"mode": "job", "module": machine.module}) as (arguments, scratch):
+    settings = {"mode": "job", "module": machine.module, "patience": machine.patience}
+    with _prepared(machine, command, log, share, settings) as (arguments, scratch):
         arguments += [
             "-chardev", f"socket,id=console,path=console,server=on,wait=off,logfile={log}/console.log",
             "-serial", "chardev:console", "-qmp", "unix:monitor,server=on,wait=off",

@@ -20,6 +20,12 @@ class Kernel:
     def release(self) -> str:
         return (self.directory / "release").read_text().strip()
 
+    @property
+    def slowdown(self) -> int:
+        """How many times longer tests take than on a kernel as it is shipped."""
+        file = self.directory / "slowdown"
+        return int(file.read_text()) if file.exists() else 1
+
 
 def ensure_root() -> Path:
     """The root image; built first when it is missing or its recipe changed."""

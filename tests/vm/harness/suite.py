@@ -6,7 +6,7 @@
 
 All of it is optional. `own-boot` asks for a guest of its own, whose shape the other words give; scripts
 without it share one guest. `disks` is a number of 1 GiB disks, or their sizes: disks=1G,512M. `timeout` is
-for the script alone. `vm-expect` names a kernel message that is no failure.
+for the script alone, on a kernel as it is shipped; one that checks itself gets more. `vm-expect` names a kernel message that is no failure.
 """
 import os
 import re
@@ -20,6 +20,7 @@ from harness.qemu import Machine
 HEADER = re.compile(r"# vm: (.*)")
 EXPECT = re.compile(r"# vm-expect: (.*)")
 HEADER_LINES = 40
+PATIENCE_SECONDS = 30
 BOOT_SECONDS = 120  # What booting, and cleaning up afterwards, may take on a busy machine.
 
 
@@ -62,11 +63,12 @@ def boots(suites: list) -> list:
     return ([shared] if shared else []) + own
 
 
-def machine_for(suites: list, kernel: str, accelerator: str) -> Machine:
+def machine_for(suites: list, kernel: str, accelerator: str, slowdown: int) -> Machine:
     first = suites[0] if suites[0].own_boot else Suite("", "")
     return Machine(kernel=kernel, smp=first.smp, memory=first.memory, disks=first.disks,
                    append=first.append, accelerator=accelerator,
-                   timeout=BOOT_SECONDS + sum(suite.timeout for suite in suites))
+                   timeout=(BOOT_SECONDS + sum(suite.timeout for suite in suites)) * slowdown,
+                   patience=PATIENCE_SECONDS * slowdown)
 
 
 def _read_header(suite: Suite, line: str) -> None:

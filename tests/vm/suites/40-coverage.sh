@@ -139,8 +139,8 @@ foreign_freeze()
 {
 	mount_device /dev/vdd /mnt/origin && fsfreeze --freeze /mnt/origin || return
 	later fsfreeze --unfreeze /mnt/origin
-	timeout 30 blksnap version >/dev/null && create /dev/vdd && append "$store" 0:"$store_sectors" &&
-		timeout 30 blksnap snapshot_take --id "$snapshot" || return
+	timeout $((30 * VM_SLOWDOWN)) blksnap version >/dev/null && create /dev/vdd && append "$store" 0:"$store_sectors" &&
+		timeout $((30 * VM_SLOWDOWN)) blksnap snapshot_take --id "$snapshot" || return
 	# Only a frozen one can be thawed.
 	fsfreeze --unfreeze /mnt/origin && destroy
 }

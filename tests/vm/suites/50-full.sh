@@ -103,7 +103,7 @@ hanging()
 	diag "lost after $((SECONDS - begin)) s"
 	check 'hanging: an event tells' grep -q "orig_dev_id=$(device_number $origin) err_code=110 " <<<"$event"
 	check 'hanging: after the time allowed, not sooner' test $((SECONDS - begin)) -ge $((timeout_ms / 1000))
-	check 'hanging: writes go on' timeout 20 bash -c "dd if=/dev/zero of=$origin bs=4k count=64 seek=20000 oflag=direct status=none"
+	check 'hanging: writes go on' timeout $((20 * VM_SLOWDOWN)) bash -c "dd if=/dev/zero of=$origin bs=4k count=64 seek=20000 oflag=direct status=none"
 	check 'hanging: reads of the image fail' image_is_lost "$(image_of $origin)"
 	check 'hanging: the writer met no error' stop_stamped
 	check 'hanging: the origin is what its writer says' stamped-io check $origin "$work/origin" --count 16384

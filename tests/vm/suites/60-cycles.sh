@@ -61,7 +61,7 @@ round()
 		remove_trackers || return
 	fi
 	udevadm settle
-	timeout 60 rmmod blksnap
+	timeout $((60 * VM_SLOWDOWN)) rmmod blksnap
 }
 
 rounds()

@@ -186,9 +186,9 @@ chained_bios()
 	same "$(</sys/block/chained/queue/write_zeroes_max_bytes)" 0 || return
 	blksnap snapshot_create --device /dev/chained >"$work/id" && snapshot=$(<"$work/id") || return
 	later destroy_quietly "$snapshot"
-	timeout 100 blkdiscard --zeroout /dev/chained || { echo 'while tracked'; return 1; }
+	timeout $((100 * VM_SLOWDOWN)) blkdiscard --zeroout /dev/chained || { echo 'while tracked'; return 1; }
 	append /dev/chainstore 0:$((3000 * 2048)) && take || return
-	timeout 200 blkdiscard --zeroout /dev/chained || { echo 'while held'; return 1; }
+	timeout $((200 * VM_SLOWDOWN)) blkdiscard --zeroout /dev/chained || { echo 'while held'; return 1; }
 	dd if="$(image_of /dev/chained)" of=/dev/null bs=1M count=8 skip=1000 iflag=direct status=none || return
 	destroy && blksnap tracker_remove --device /dev/chained
 }
@@ -218,11 +218,11 @@ looping_store()
 		loop_device /mnt/origin/store || return
 	dd if=/dev/urandom of=/mnt/origin/file bs=1M count=64 conv=fsync status=none
 	take_with_store "$loop" "$(sectors_of "$loop")" /dev/vdd || return
-	timeout 90 dd if=/dev/urandom of=/mnt/origin/file bs=1M count=64 conv=notrunc,fsync status=none ||
+	timeout $((90 * VM_SLOWDOWN)) dd if=/dev/urandom of=/mnt/origin/file bs=1M count=64 conv=notrunc,fsync status=none ||
 		{ echo 'a writer of the origin waits'; return 1; }
-	timeout 60 dd if="$(image_of /dev/vdd)" of=/dev/null bs=1M count=16 iflag=direct status=none
+	timeout $((60 * VM_SLOWDOWN)) dd if="$(image_of /dev/vdd)" of=/dev/null bs=1M count=16 iflag=direct status=none
 	[[ $? != 124 ]] || { echo 'a reader of the image waits'; return 1; }
-	timeout 90 sync --file-system /mnt/origin && destroy
+	timeout $((90 * VM_SLOWDOWN)) sync --file-system /mnt/origin && destroy
 }
 parameter cow_timeout_ms 3000
 check 'a store on a loop device above the origin ends' looping_store

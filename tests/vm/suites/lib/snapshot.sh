@@ -39,7 +39,7 @@ trap 'exit 143' TERM INT
 # A loop with a limit: until COMMAND succeeds, or SECONDS are over.
 wait_until()
 {
-	local deadline=$((SECONDS + $1))
+	local deadline=$((SECONDS + $1 * VM_SLOWDOWN))
 
 	shift
 	until "$@"; do
@@ -69,7 +69,7 @@ unload_module()
 	is_loaded || return 0
 	udevadm settle
 	for attempt in 1 2 3; do
-		timeout 60 rmmod blksnap && return
+		timeout $((60 * VM_SLOWDOWN)) rmmod blksnap && return
 		((attempt < 3)) && sleep 0.5
 	done
 	return 1
@@ -206,12 +206,12 @@ take()
 # Where the take may hang rather than fail.
 limited_take()
 {
-	timeout 30 blksnap snapshot_take --id "$snapshot"
+	timeout $((30 * VM_SLOWDOWN)) blksnap snapshot_take --id "$snapshot"
 }
 
 destroy()
 {
-	timeout 60 blksnap snapshot_destroy --id "${1:-$snapshot}"
+	timeout $((60 * VM_SLOWDOWN)) blksnap snapshot_destroy --id "${1:-$snapshot}"
 }
 
 # take_with_store STORE SECTORS DEVICE...: create, append, take; sets $snapshot

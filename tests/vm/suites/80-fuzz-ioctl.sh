@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# All requests with any arguments, from several threads, while snapshots come and go: see
+# tests/fuzz-ioctl. $TEST_FUZZ_SECONDS, $TEST_FUZZ_CALLS and $TEST_FUZZ_SEED ask for more.
+# vm: timeout=420
+# shellcheck disable=SC2317 # Functions are called through check.
+# shellcheck source=tests/vm/tap
+. "$(dirname "$0")/../tap"
+# shellcheck source=tests/vm/suites/lib/snapshot.sh
+. "$(dirname "$0")/lib/snapshot.sh"
+
+plan 5
+
+seconds=${TEST_FUZZ_SECONDS:-30}
+seed=${TEST_FUZZ_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
+
+make_disks()
+{
+	local disk
+
+	for disk in origin0 origin1 origin2 origin3; do
+		null_disk "$disk" 16 || return
+	done
+	null_disk store0 64 && null_disk store1 64 && null_disk kept 16
+}
+
+fuzz()
+{
+	fuzz-ioctl --origin /dev/origin0 --origin /dev/origin1 --origin /dev/origin2 --origin /dev/origin3 \
+		--store /dev/store0 --store /dev/store1 --keep /dev/kept --seed "$seed" --seconds "$seconds" \
+		--calls "${TEST_FUZZ_CALLS:-18446744073709551615}" \
+		--patience $((60 * VM_SLOWDOWN)) >"$work/fuzz"
+}
+
+# The images went, and all memory with them.
+nothing_is_left()
+{
+	same "$(blksnap snapshot_collect)$(blksnap tracker_collect | head -1)" 'count=0' &&
+		! compgen -G '/dev/blksnap-image*'
+}
+
+check 'the disks are there' make_disks
+check 'the module loads' load_module
+check "any calls, seed $seed" fuzz
+diag "$(<"$work/fuzz")"
+check 'nothing is left' nothing_is_left
+check 'the module goes' unload_module
+finish
