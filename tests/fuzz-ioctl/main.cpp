@@ -87,6 +87,18 @@ void complain(unsigned thread, std::uint64_t number, const Call &call, int resul
 	std::fflush(stdout);
 }
 
+// Whoever made it: also what a thread created that could not see the answer.
+void learn_listed(World &world, const Answer &answer, const Arena &arena)
+{
+	for (std::size_t at = answer.array.begin; at + sizeof(blk_snap_uuid) <= answer.array.end;
+	     at += sizeof(blk_snap_uuid)) {
+		blk_snap_uuid id;
+		memcpy(&id, arena.at(at), sizeof(id));
+		if (memcmp(&id, &world.kept_id, sizeof(id)))
+			world.learn(id);
+	}
+}
+
 void learn(World &world, const Call &call, int result, const Arena &arena)
 {
 	blk_snap_uuid id;
@@ -115,6 +127,8 @@ void ask(unsigned number, const Options &options, World &world, int control, Thr
 			complain(number, self.calls, call, result, wrong, where, arena);
 		learn(world, call, result, arena);
 		const Answer answer = answer_of(call, result, arena);
+		if (call.request == kCollect && result == 0)
+			learn_listed(world, answer, arena);
 		arena.forget(answer.argument, answer.array);
 		arena.forget(call.argument_span, call.array_span);
 		self.results[call.request][static_cast<unsigned>(call.abi)][std::min(result, 0)]++;
@@ -368,6 +382,7 @@ void keep(World &world, const Device &device, int control)
 	world.kept.push_back(device);
 	if (ioctl(control, IOCTL_BLK_SNAP_SNAPSHOT_CREATE, &argument))
 		throw std::system_error(errno, std::generic_category(), device.path);
+	world.kept_id = argument.id;
 }
 
 int fuzz(const Options &options)

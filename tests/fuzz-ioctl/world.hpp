@@ -23,6 +23,7 @@ class World
 public:
 	std::vector<Device> origins, stores;
 	std::vector<Device> kept; // Tracked from beginning to end; no call names it.
+	blk_snap_uuid kept_id{};
 	std::uint32_t image_major = 0;
 
 	static Device open_device(const std::string &path);
