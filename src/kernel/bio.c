@@ -234,22 +234,15 @@ static void completion_end(void)
 	}
 }
 
-#ifdef HAVE_BIO_COMPLETE_IN_TASK
-
 /* The block layer called us in a task because the old completion may sleep. */
 static bool wants_task(struct bio *bio)
 {
+#ifdef HAVE_BIO_COMPLETE_IN_TASK
 	return bio_flagged(bio, BIO_COMPLETE_IN_TASK);
-}
-
 #else
-
-static bool wants_task(struct bio *bio)
-{
 	return false;
-}
-
 #endif
+}
 
 DEFINE_STATIC_SRCU(completing_in_task);
 
