@@ -43,7 +43,8 @@ int shim_user_read(void *to, shim_u64 user_address, size_t bytes) noexcept
 {
 	if (user_access_fails(user_address, bytes))
 		return -14;
-	std::memcpy(to, reinterpret_cast<const void *>(user_address), bytes);
+	if (bytes)
+		std::memcpy(to, reinterpret_cast<const void *>(user_address), bytes);
 	return 0;
 }
 
@@ -51,7 +52,8 @@ int shim_user_write(shim_u64 user_address, const void *from, size_t bytes) noexc
 {
 	if (user_access_fails(user_address, bytes))
 		return -14;
-	std::memcpy(reinterpret_cast<void *>(user_address), from, bytes);
+	if (bytes)
+		std::memcpy(reinterpret_cast<void *>(user_address), from, bytes);
 	return 0;
 }
 

@@ -170,7 +170,7 @@ long append_as(unsigned command, bool compat, const u8 (&id)[16], const Device &
 	arg->dev_id = number_of(device);
 	arg->count = count;
 	arg->ranges = pointer<decltype(arg->ranges)>(buffer.address(kArray));
-	if (count * sizeof(*ranges) <= kUserSlotBytes - kArray)
+	if (count && count * sizeof(*ranges) <= kUserSlotBytes - kArray)
 		std::memcpy(buffer.at<char>(kArray), ranges, count * sizeof(*ranges));
 	return call("append", command, buffer, compat);
 }
@@ -185,7 +185,7 @@ long mark_dirty_as(unsigned command, bool compat, const Device &device,
 	arg->count = count;
 	arg->dirty_blocks_array =
 		pointer<decltype(arg->dirty_blocks_array)>(buffer.address(kArray));
-	if (count * sizeof(*ranges) <= kUserSlotBytes - kArray)
+	if (count && count * sizeof(*ranges) <= kUserSlotBytes - kArray)
 		std::memcpy(buffer.at<char>(kArray), ranges, count * sizeof(*ranges));
 	return call("mark_dirty", command, buffer, compat);
 }
