@@ -228,6 +228,14 @@ TEST(a_program_killed_in_a_take_that_waits_for_a_file_system, .timeout_seconds =
 }
 
 // It waits for a store that does not answer. The snapshot is gone when the store does.
+// More than the store gathers before it is written to: a destroy need not wait for what is still gathered.
+void overwrite_some(const Disk &origin)
+{
+	for (std::uint64_t at = 0; at < 4 * kMib; at += kMib / 4)
+		EXPECT_ERRNO(BlockFile(origin).write(at, pattern(2, kMib / 4)), 0);
+	usleep(1000000);
+}
+
 TEST(a_program_killed_in_a_destroy_that_waits_for_the_store, .timeout_seconds = 120)
 {
 	const NullDisk origin(64), lower(64);
@@ -238,7 +246,7 @@ TEST(a_program_killed_in_a_destroy_that_waits_for_the_store, .timeout_seconds = 
 	// The copy is in memory, and on its way to the store: the writer waits for neither.
 	stuck.hold();
 	const LetGo at_end(stuck);
-	EXPECT_ERRNO(BlockFile(origin).write(0, pattern(2, 8)), 0);
+	overwrite_some(origin);
 	Child agent([&] { return snapshot.destroy(); });
 	agent.wait_until_asleep();
 	usleep(300000);
@@ -339,7 +347,7 @@ TEST(the_module_stays_while_a_request_is_in_flight, .timeout_seconds = 180)
 	{
 		store.hold();
 		const LetGo at_end(store);
-		EXPECT_ERRNO(BlockFile(origin.disk()).write(8, pattern(2, 8)), 0);
+		overwrite_some(origin.disk());
 		Child destroy(
 			request([&](const Control &control) { return control.try_destroy(id); }));
 		stays(destroy);
