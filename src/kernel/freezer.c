@@ -8,7 +8,8 @@
  * helper holds the freezer, and the freezer holds the devices open until its last user is gone.
  *
  * Only our own freeze is ever undone: the kernel counts freezes of a device (an outer one stays
- * when ours is thawed), and a file system frozen by FIFREEZE answers -EBUSY and is left alone.
+ * when ours is thawed). A file system frozen by FIFREEZE answers -EBUSY on older kernels, and is left
+ * alone; newer ones count that freeze and ours.
  */
 #include <linux/blkdev.h>
 #include <linux/jiffies.h>
