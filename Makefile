@@ -123,9 +123,11 @@ deb-check: deb
 	tests/deb/install build/deb
 	tests/deb/boot build/deb
 
+# Not by the kernel's own `clean`: that looks into build/ too, and empties the caches in there.
 clean: clean-tools clean-helpers clean-fuzz-ioctl clean-kselftest
 	rm -rf build/module build/unit build/sim build/check
-	@if [ -n "$(KDIR)" ]; then $(MAKE) -C $(KDIR) M=$(CURDIR) clean; fi
+	rm -f *.ko *.o .*.o *.mod *.mod.c .*.cmd modules.order Module.symvers .Module.symvers.cmd blksnap-features.h
+	find src \( -name '*.o' -o -name '*.s' -o -name '.*.cmd' -o -name '*.mod' \) -delete
 
 distclean: clean
 	rm -rf build
