@@ -116,12 +116,12 @@ void chardev_destroy(void)
 
 int shim_user_read(void *to, shim_u64 user_address, size_t bytes)
 {
-	return copy_from_user(to, u64_to_user_ptr(user_address), bytes) ? -EFAULT : 0;
+	return copy_from_user(to, (const void __user *)user_address, bytes) ? -EFAULT : 0;
 }
 
 int shim_user_write(shim_u64 user_address, const void *from, size_t bytes)
 {
-	return copy_to_user(u64_to_user_ptr(user_address), from, bytes) ? -EFAULT : 0;
+	return copy_to_user((void __user *)user_address, from, bytes) ? -EFAULT : 0;
 }
 
 int shim_user_is_admin(void)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# C++ objects of an out-of-tree kernel module, x86-64, gcc 12 to 14.
+# C++ objects of an out-of-tree kernel module, x86-64, gcc 12 to 14 and clang 19.
 #
 # The recipe is Kbuild's own for C with three differences: the compiler is the C++ front end of
 # the kernel's compiler; options that are C only are dropped; no kernel include path is given,
@@ -8,7 +8,8 @@
 # sanitizers stays, because the flags come from Kbuild's own deferred variables (_c_flags,
 # modkern_cflags), as do objtool and the fentry records.
 
-kcxx := $(if $(CONFIG_CC_IS_CLANG),$(patsubst %clang,%clang++,$(CC)),$(subst gcc,g++,$(CC)))
+# clang-19 is called clang++-19, and x86_64-linux-gnu-gcc-12 x86_64-linux-gnu-g++-12.
+kcxx := $(shell echo '$(CC)' | sed -E 's/clang(-[0-9]+)?$$/clang++\1/; s/gcc(-[0-9]+)?$$/g++\1/')
 
 # Headers of libstdc++ and of the compiler itself; -nostdinc keeps those of libc out.
 kcxx-sysdirs := $(shell $(kcxx) -E -v -x c++ /dev/null 2>&1 | \
@@ -32,7 +33,7 @@ kcxx-bad := $(shell LC_ALL=C $(kcxx) -x c++ -fsyntax-only \
 	sed -n "s/.*command-line option '\(-[^']*\)' is valid for.*/\1/p")
 
 kcxx-own := -std=gnu++20 -ffreestanding -fno-exceptions -fno-rtti \
-	-fno-threadsafe-statics -fno-use-cxa-atexit -fno-gnu-unique \
+	-fno-threadsafe-statics -fno-use-cxa-atexit $(if $(CONFIG_CC_IS_CLANG),,-fno-gnu-unique) \
 	-nostdinc $(addprefix -isystem ,$(kcxx-sysdirs)) \
 	-include $(src)/src/kernel/prelude.hpp -D_GLIBCXX_ASSERTIONS -g0 \
 	-Wno-unused-const-variable $(cxxflags-y)

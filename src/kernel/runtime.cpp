@@ -29,8 +29,9 @@ extern "C" void __cxa_pure_virtual()
 
 namespace std
 {
-[[noreturn]] void __glibcxx_assert_fail(const char *file, int line, const char *function,
-					const char *condition) noexcept;
+__attribute__((noreturn)) void __glibcxx_assert_fail(const char *file, int line,
+						     const char *function,
+						     const char *condition) noexcept;
 void __glibcxx_assert_fail(const char *file, int line, const char *, const char *condition) noexcept
 {
 	shim_log_panic(condition ? condition : "libstdc++", file, line);

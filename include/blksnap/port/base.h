@@ -26,7 +26,7 @@ typedef std::uint8_t shim_u8;
 #define SHIM_END }
 #else
 #include <linux/types.h>
-typedef u64 shim_u64;
+typedef unsigned long shim_u64; /* not u64: as in C++, for kCFI compares the types of functions */
 typedef u32 shim_u32;
 typedef u8 shim_u8;
 #define SHIM_NOEXCEPT
