@@ -24,7 +24,7 @@ build_packages=(gcc g++ g++-multilib make binutils git rsync python3 pkg-config 
 docs_packages=(python3-sphinx)
 lint_packages=(clang clang-format clang-tidy codespell shellcheck sparse)
 fuzz_packages=(clang libclang-rt-dev)
-deb_packages=(debhelper dh-dkms dkms dpkg-dev fakeroot lintian)
+deb_packages=(debhelper dh-dkms dkms dpkg-dev fakeroot lintian openssl)
 vm_packages=(mmdebstrap cpio xz-utils e2fsprogs xfsprogs python3 kmod debian-archive-keyring)
 debug_packages=(flex bison bc cpio kmod libelf-dev libssl-dev xz-utils)
 
