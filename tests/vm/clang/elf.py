@@ -8,10 +8,10 @@ Section = namedtuple("Section", "name type data link info")
 Symbol = namedtuple("Symbol", "name type section value")
 Relocation = namedtuple("Relocation", "section offset type symbol addend")
 
-SHT_SYMTAB, SHT_RELA, SHT_REL = 2, 4, 9
-STT_FUNC, STT_SECTION = 2, 3
+SHT_SYMTAB, SHT_RELA = 2, 4
+STT_FUNC = 2
 SHN_UNDEF, SHN_ABS = 0, 0xFFF1
-R_X86_64_64, R_X86_64_PC32, R_X86_64_PLT32, R_X86_64_32S = 1, 2, 4, 11
+R_X86_64_PC32, R_X86_64_PLT32 = 2, 4
 
 
 def _text(table: bytes, offset: int) -> str:
