@@ -9,6 +9,9 @@
 #   check-kernels      build for and test on every supported kernel
 #   check-debug   suites on a kernel that checks itself, which is built first: DEBUG_KERNEL=6.1-kasan
 #              DEBUG_SUITES="..."; TEST_FUZZ_CALLS=10000000 TEST_FUZZ_SECONDS=3600 for a long run
+#   check-fs   ext4, xfs and btrfs under loads that others wrote, with one snapshot after the other:
+#              TEST_FS_MINUTES=10 for each, FS="ext4 xfs btrfs"
+#   check-apps PostgreSQL likewise: TEST_APPS_MINUTES=10
 #   check-vm-harness   test the harness itself: it must notice what goes wrong in a guest
 
 VM := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
@@ -27,7 +30,10 @@ vm_kernels = $(subst $(vm_empty) $(vm_empty),$(vm_comma),$(strip $(KERNELS)))
 DEBUG_KERNEL ?= 6.1-kasan
 DEBUG_SUITES ?= 10-basic 20-constancy 30-order 70-hazards 75-faults 60-cycles 80-fuzz-ioctl 90-kselftest
 
-.PHONY: vm-image vm-shell check-vm check-kernels check-debug check-vm-harness
+# File systems of check-fs.
+FS ?= ext4 xfs btrfs
+
+.PHONY: vm-image vm-shell check-vm check-kernels check-debug check-fs check-apps check-vm-harness
 
 vm-image:
 	$(VM)/make-rootfs build/vm/root
@@ -53,6 +59,16 @@ check-debug:
 	$(VM)/make-module $(DEBUG_KERNEL)
 	$(VM)/debug/check-module $(DEBUG_KERNEL)
 	$(VM)/run-suite $(DEBUG_KERNEL) $(DEBUG_SUITES)
+
+# Outside `make check`: they take half an hour, and packages that nothing else wants.
+check-fs check-apps: tools
+	tests/setup.sh vm
+	$(VM)/make-rootfs build/vm/root-applications applications
+	$(MAKE) --no-print-directory vm-modules KERNELS="$(KERNELS)"
+	$(VM)/run-suite $(vm_kernels) $(suites)
+
+check-fs: suites = $(FS:%=$(VM)/applications/suites/fs-%.sh)
+check-apps: suites = $(VM)/applications/suites/postgresql.sh
 
 check-vm-harness:
 	$(VM)/selftest

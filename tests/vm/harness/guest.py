@@ -74,7 +74,7 @@ def shell(machine: qemu.Machine, log: Path, share: Path | None) -> int:
 @contextmanager
 def _prepared(machine, command, log, share, settings):
     """Everything a guest needs, in a directory that goes away with it."""
-    root = ensure_root()
+    root = ensure_root(machine.root)
     kernel = ensure_kernel(machine.kernel)
     scratch_root = CACHE / "scratch"
     scratch_root.mkdir(parents=True, exist_ok=True)

@@ -27,10 +27,10 @@ class Kernel:
         return int(file.read_text()) if file.exists() else 1
 
 
-def ensure_root() -> Path:
-    """The root image; built first when it is missing or its recipe changed."""
-    directory = CACHE / "root"
-    subprocess.run([VM / "make-rootfs", directory], check=True, stdout=sys.stderr)
+def ensure_root(name: str = "") -> Path:
+    """A root image: the common one, or that of roots/NAME; built first when it is missing or its recipe changed."""
+    directory = CACHE / (f"root-{name}" if name else "root")
+    subprocess.run([VM / "make-rootfs", directory, *([name] if name else [])], check=True, stdout=sys.stderr)
     return directory / "root.img"
 
 

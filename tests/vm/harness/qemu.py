@@ -42,6 +42,7 @@ class Machine:
     timeout: int = 300
     append: str = ""
     module: str = "blksnap"  # Must be removable after the job.
+    root: str = ""  # The root file system with the packages of roots/NAME.
     patience: int = 30  # Seconds that killing a task or removing the module may take.
     accelerator: str = "tcg"  # or kvm, or icount
     extra: list = field(default_factory=list)  # Further arguments of the emulator.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Test scripts that run in a guest, and what they ask for in their headers.
 
-  # vm: own-boot smp=2 memory=2G disks=3 timeout=600 append=foo=1
+  # vm: own-boot smp=2 memory=2G disks=3 timeout=600 append=foo=1 root=applications lasts=TEST_MINUTES:10
   # vm-expect: REGEX
 
 All of it is optional. `own-boot` asks for a guest of its own, whose shape the other words give; scripts
@@ -19,6 +19,7 @@ from harness.qemu import Machine
 
 HEADER = re.compile(r"# vm: (.*)")
 EXPECT = re.compile(r"# vm-expect: (.*)")
+LASTS = re.compile(r"(TEST_\w+):(\d+)")
 HEADER_LINES = 40
 PATIENCE_SECONDS = 30
 BOOT_SECONDS = 120  # What booting, and cleaning up afterwards, may take on a busy machine.
@@ -34,6 +35,9 @@ class Suite:
     memory: str = "2G"
     disks: list = field(default_factory=lambda: ["1G"] * 4)
     append: str = ""
+    root: str = ""
+    minutes: int = 0  # On top of the timeout.
+    environment: dict = field(default_factory=dict)
     expected: list = field(default_factory=list)
 
 
@@ -49,6 +53,7 @@ def find(name: str) -> Suite:
     with open(path, encoding="utf-8", errors="replace") as text:
         for line, _ in zip(text, range(HEADER_LINES)):
             _read_header(suite, line.rstrip("\n"))
+    suite.timeout += 60 * suite.minutes
     return suite
 
 
@@ -66,7 +71,7 @@ def boots(suites: list) -> list:
 def machine_for(suites: list, kernel: str, accelerator: str, slowdown: int) -> Machine:
     first = suites[0] if suites[0].own_boot else Suite("", "")
     return Machine(kernel=kernel, smp=first.smp, memory=first.memory, disks=first.disks,
-                   append=first.append, accelerator=accelerator,
+                   append=first.append, accelerator=accelerator, root=first.root,
                    timeout=(BOOT_SECONDS + sum(suite.timeout for suite in suites)) * slowdown,
                    patience=PATIENCE_SECONDS * slowdown)
 
@@ -79,12 +84,24 @@ def _read_header(suite: Suite, line: str) -> None:
             _read_word(suite, word)
 
 
+def _read_minutes(suite: Suite, variable: str, default: str) -> None:
+    minutes = os.environ.get(variable) or default
+    if not minutes.isdecimal():
+        sys.exit(f"vm: {variable} is '{minutes}', not a number of minutes")
+    suite.environment[variable] = minutes
+    suite.minutes = int(minutes)
+
+
 def _read_word(suite: Suite, word: str) -> None:
     key, _, value = word.partition("=")
     if word == "own-boot":
         suite.own_boot = True
     elif key in ("timeout", "smp") and value.isdecimal():
         setattr(suite, key, int(value))
+    elif key == "root" and value:
+        suite.root = value
+    elif key == "lasts" and (lasts := LASTS.fullmatch(value)):
+        _read_minutes(suite, *lasts.groups())
     elif key == "memory" and value:
         suite.memory = value
     elif key == "append" and value:

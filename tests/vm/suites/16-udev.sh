@@ -10,7 +10,7 @@
 # shellcheck source=tests/vm/suites/lib/snapshot.sh
 . "$(dirname "$0")/lib/snapshot.sh"
 
-plan 30
+plan 40
 
 rules=/etc/udev/rules.d
 store=/dev/vde
@@ -102,6 +102,63 @@ check 'a write to the image changes nothing' write_to_image
 destroy
 udevadm settle
 check 'destroyed: no links are left' test ! -e "/dev/disk/by-blksnap/$snapshot"
+
+# --- btrfs knows its devices by their identities ---------------------------------------------
+
+# Linux 6.1 refuses the image beside its mounted origin. From 6.7 on one of them gets another identity for as long as it
+# is mounted. Alone it mounts on both, and replays its log. Never may one be taken for the other.
+
+origin=/dev/vdd
+
+shows()
+{
+	same "$(findmnt --noheadings --output SOURCE "$1") $(cat "$1/committed") $(cat "$1/logged") $(cd "$1" && echo late*)" "$2"
+}
+
+btrfs_at_cut()
+{
+	mount_device "$origin" /mnt/origin && echo old >/mnt/origin/committed && sync --file-system /mnt/origin &&
+		echo logged >/mnt/origin/logged && sync /mnt/origin/logged &&
+		create "$origin" && append "$store" 2048:262144 && take && image=$(image_of "$origin") || return
+	echo new >/mnt/origin/committed
+	touch /mnt/origin/late
+	sync --file-system /mnt/origin
+}
+
+# refused_or_right DEVICE DIRECTORY WORDS: mounted beside the other it is itself, if it is mounted at all
+refused_or_right()
+{
+	local output
+
+	mkdir -p "$2"
+	output=$(mount "$1" "$2" 2>&1) || { grep -q 'File exists' <<<"$output" || { echo "$output"; return 1; }; return 0; }
+	shows "$2" "$1 $3" || return
+	umount "$2"
+}
+
+origin_goes_on()
+{
+	echo later >/mnt/origin/late && sync --file-system /mnt/origin && shows /mnt/origin "$origin new logged late"
+}
+
+check 'btrfs: a snapshot of it, mounted, with a log' btrfs_at_cut
+refuse 'btrfs: its image has a log, too' grep -qE '^log_root\s+0$' <(btrfs inspect-internal dump-super "$image")
+# What somebody may do by hand. Linux 6.1 refuses that, too.
+btrfs device scan "$image" >/dev/null 2>&1
+check 'btrfs: the image beside its origin is itself, or refused' \
+	refused_or_right "$image" /mnt/image 'old logged late*'
+check 'btrfs: the origin goes on' origin_goes_on
+check 'btrfs: its checker finds nothing in the image' btrfs check --readonly "$image"
+unmount /mnt/origin
+check 'btrfs: alone the image mounts' mount_device "$image" /mnt/image
+check 'btrfs: it is as it was, with what was only in the log' shows /mnt/image "$image old logged late*"
+check 'btrfs: the origin beside its image is itself, or refused' \
+	refused_or_right $origin /mnt/origin 'new logged late'
+unmount /mnt/image
+destroy
+check 'btrfs: the origin mounts again' mount_device $origin /mnt/origin
+check 'btrfs: and is as it was left' origin_goes_on
+unmount /mnt/origin
 check 'trackers go' remove_trackers
 check 'the module goes' unload_module
 finish
