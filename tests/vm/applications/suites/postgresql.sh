@@ -26,6 +26,7 @@ store=/dev/vdd
 sockets=/run/postgresql
 patience=$((180 * VM_SLOWDOWN))
 declare -A disk=([data]=/dev/vdb [log]=/dev/vdc) type=([data]=ext4 [log]=xfs) options=([data]=rw [log]=nouuid)
+declare -A member # The device in the snapshot, of each volume.
 
 # --- servers ---------------------------------------------------------------------------------
 
@@ -145,21 +146,22 @@ take_of()
 	local below=$1 each
 
 	shift
-	devices=()
+	member=()
 	for each; do
-		((below)) && devices+=("${disk[$each]}") || devices+=("/dev/mapper/$each")
+		member[$each]=/dev/mapper/$each
+		((!below)) || member[$each]=${disk[$each]}
 	done
-	create "${devices[@]}" && append "$store" "0:$(sectors_of "$store")" || return
+	create "${member[@]}" && append "$store" "0:$(sectors_of "$store")" || return
 	acknowledged=$(tail -n 1 "$work/numbers")
 	limited_take
 }
 
 mount_images()
 {
-	local each i=0
+	local each
 
 	for each; do
-		mount_device "$(image_of "${devices[i++]}")" "/mnt/image-$each" -t "${type[$each]}" -o "${options[$each]}" || return
+		mount_device "$(image_of "${member[$each]}")" "/mnt/image-$each" -t "${type[$each]}" -o "${options[$each]}" || return
 	done
 	base=/mnt/image-data/postgres/base
 	# It names a server that runs: that of the origin.
@@ -169,10 +171,10 @@ mount_images()
 
 unmount_images()
 {
-	local each i=0
+	local each
 
 	for each; do
-		umount "/mnt/image-$each" && check_image "${type[$each]}" "$(image_of "${devices[i++]}")" || return
+		umount "/mnt/image-$each" && check_image "${type[$each]}" "$(image_of "${member[$each]}")" || return
 	done
 }
 
