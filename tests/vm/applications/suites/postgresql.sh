@@ -48,9 +48,19 @@ start_server()
 	return 1
 }
 
+has_left()
+{
+	[[ ! -e /proc/$1/cwd ]]
+}
+
+# Its first process stands in its directory for a moment after pg_ctl believes that it has ended.
 stop_server()
 {
-	as_postgres "$programs/pg_ctl" --silent --pgdata="$1" --wait --timeout="$patience" --mode=fast stop
+	local pid
+
+	read -r pid <"$1/postmaster.pid" || return
+	as_postgres "$programs/pg_ctl" --silent --pgdata="$1" --wait --timeout="$patience" --mode=fast stop &&
+		wait_until 60 has_left "$pid"
 }
 
 # query PORT SQL
