@@ -53,20 +53,20 @@ inline Disk::Hit Disk::meet(Tracker *from, const shim_write &write)
 WritesInFlight::Slot *Disk::enter_closed_gate(WritesInFlight::Slot *slot, bio *bio)
 {
 	// If the gate opens between the look and the lock, begin again.
-	while (gate_closed_.load(Order::SeqCst)) {
+	do {
 		WritesInFlight::leave(*slot);
 		idle_.wake_all();
 		if (park_at_gate(bio))
 			return nullptr;
 		COVERAGE_MARK("disk: the gate opens between the look and the lock");
 		slot = &in_flight_.enter();
-	}
+	} while (gate_closed_.load(Order::SeqCst));
 	return slot;
 }
 
-bool Disk::is_preserved(const shim_write &write, Hit hit)
+bool Disk::is_preserved(const shim_write &write, Tracker *first)
 {
-	for (; hit.tracker; hit = meet_next(hit, write)) {
+	for (Hit hit = meet(first, write); hit.tracker; hit = meet_next(hit, write)) {
 		DiffArea *area = hit.tracker->area();
 		if (area && !area->is_preserved(hit.range))
 			return false;
@@ -75,7 +75,7 @@ bool Disk::is_preserved(const shim_write &write, Hit hit)
 }
 
 // Nearly all writes: one tracker, and nothing that a snapshot still needs.
-inline bool Disk::is_settled(const shim_write &write, const Hit &first)
+inline bool Disk::is_settled(const shim_write &write, Hit first)
 {
 	const DiffArea *area = first.tracker->area();
 
@@ -88,11 +88,11 @@ inline bool Disk::is_settled(const shim_write &write, const Hit &first)
 // A discard is advice. While it would destroy content that no copy exists of, it is completed
 // without being passed down, so that a trim of a whole file system costs no copying. It counts
 // as a change all the same.
-Disk::Decision Disk::preserve(bio *bio, const shim_write &write, Hit hit, bool may_read)
+Disk::Decision Disk::preserve(bio *bio, const shim_write &write, Tracker *first, bool may_read)
 {
 	if (write.kind == SHIM_WRITE_DISCARD)
-		return {is_preserved(write, hit) ? Outcome::Pass : Outcome::Ended};
-	for (; hit.tracker; hit = meet_next(hit, write)) {
+		return {is_preserved(write, first) ? Outcome::Pass : Outcome::Ended};
+	for (Hit hit = meet(first, write); hit.tracker; hit = meet_next(hit, write)) {
 		DiffArea *area = hit.tracker->area();
 		if (!area || area->surely_preserved(hit.range))
 			continue;
@@ -105,22 +105,25 @@ Disk::Decision Disk::preserve(bio *bio, const shim_write &write, Hit hit, bool m
 	return {Outcome::Pass};
 }
 
-void Disk::mark_rest(const shim_write &write, Hit hit)
+void Disk::mark_rest(const shim_write &write, Tracker *second)
 {
-	while ((hit = meet_next(hit, write)).tracker)
+	for (Hit hit = meet(second, write); hit.tracker; hit = meet_next(hit, write))
 		hit.tracker->mark(hit.range);
 }
 
 [[gnu::always_inline]] inline Disk::Decision Disk::decide_tracked(bio *bio, const shim_write &write,
-								  const Hit &first, bool may_read)
+								  Hit first, bool may_read)
 {
-	WritesInFlight::Slot *slot = enter_gate(bio);
-	if (!slot) [[unlikely]]
-		return {Outcome::Parked};
-
+	// Count, then look at the gate: see in_flight.hpp.
+	WritesInFlight::Slot *slot = &in_flight_.enter();
+	if (gate_closed_.load(Order::SeqCst)) [[unlikely]] {
+		slot = enter_closed_gate(slot, bio);
+		if (!slot)
+			return {Outcome::Parked};
+	}
 	Decision decision{Outcome::Pass};
 	if (!is_settled(write, first)) [[unlikely]]
-		decision = preserve(bio, write, first, may_read);
+		decision = preserve(bio, write, first.tracker, may_read);
 	WriteRecord *record = nullptr;
 	if (decision.outcome == Outcome::Pass) {
 		record = take_record(*slot, bio);
@@ -134,8 +137,8 @@ void Disk::mark_rest(const shim_write &write, Hit hit)
 	}
 	// Marked while counted: a take that drained us has our mark in the old generation.
 	first.tracker->mark(first.range);
-	if (next_tracker(*first.tracker)) [[unlikely]]
-		mark_rest(write, first);
+	if (Tracker *second = next_tracker(*first.tracker)) [[unlikely]]
+		mark_rest(write, second);
 	if (!record) [[unlikely]] { // Ended
 		leave(*slot);
 		shim_bio_end(bio, 0);
@@ -153,9 +156,10 @@ inline bool Disk::is_admission(shim_bio_saved *admission) const
 	return admission && WriteRecord::from(admission).disk == this;
 }
 
-Disk::Decision Disk::decide(bio *bio, bool may_read)
+[[gnu::always_inline]] inline Disk::Decision Disk::decide(bio *bio, bool may_read)
 {
-	shim_write write;
+	// Cleared by the compiler it would be filled twice.
+	__attribute__((uninitialized)) shim_write write;
 	shim_bio_describe_write(bio, &write);
 	// Admitted here before: a remainder of a split, or a driver's retry.
 	if (write.own || is_admission(write.admission)) [[unlikely]]
@@ -169,6 +173,15 @@ Disk::Decision Disk::decide(bio *bio, bool may_read)
 	const Hit first = meet(first_tracker(), write);
 	return first.tracker ? decide_tracked(bio, write, first, may_read)
 			     : Decision{Outcome::Pass};
+}
+
+blksnap_decision Disk::submit(bio *bio)
+{
+	const Decision decision = decide(bio, true);
+
+	if (decision.outcome == Outcome::Parked) [[unlikely]]
+		return {note_parked(), nullptr};
+	return {static_cast<blksnap_verdict>(decision.outcome), decision.claimed};
 }
 
 blksnap_verdict Disk::note_parked()

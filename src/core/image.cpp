@@ -85,31 +85,17 @@ void Image::leave(Slot &slot)
 		ended_.wake_all();
 }
 
-// A read that comes from one place needs no worker. Return: whether it was taken.
-bool Image::serve_whole(bio *bio, Slot &slot)
+inline ImageRead *Image::take_read(Slot &slot)
 {
-	shim_image_request request;
-
-	shim_bio_describe_image(bio, &request);
-	const SectorRange range{request.sector, request.sectors};
-	if (request.op != SHIM_IMAGE_READ || range.empty())
-		return false;
-	const auto source = area_.locate(range);
-	if (source.sectors != range.count) {
-		if (source.copy)
-			area_.unpin(*source.copy);
-		return false;
-	}
-	shim_bio_cursor cursor{};
-	if (!fill(bio, cursor, 0, source))
-		return redirect(bio, slot, range, source);
-	shim_bio_end(bio, area_.failed() ? to_int(Errno::Io) : 0);
-	leave(slot);
-	return true;
+	if (ImageRead *kept = slot.take_record())
+		return kept;
+	auto fresh = try_new<ImageRead>(Gfp::NoWait);
+	return fresh.ok() ? fresh.release_value().release() : nullptr;
 }
 
 // False: it is not in one place of the store, or there is no memory without waiting.
-bool Image::redirect(bio *bio, Slot &slot, SectorRange range, const DiffArea::Source &source)
+[[gnu::always_inline]] inline bool Image::redirect(bio *bio, Slot &slot, SectorRange range,
+						   const DiffArea::Source &source)
 {
 	const bool from_origin = source.kind == DiffArea::Source::Kind::Origin;
 	shim_bdev *bdev = area_.origin();
@@ -134,12 +120,28 @@ bool Image::redirect(bio *bio, Slot &slot, SectorRange range, const DiffArea::So
 	return true;
 }
 
-ImageRead *Image::take_read(Slot &slot)
+// A read that comes from one place needs no worker. Return: whether it was taken.
+bool Image::serve_whole(bio *bio, Slot &slot)
 {
-	if (ImageRead *kept = slot.take_record())
-		return kept;
-	auto fresh = try_new<ImageRead>(Gfp::NoWait);
-	return fresh.ok() ? fresh.release_value().release() : nullptr;
+	shim_image_request request;
+
+	shim_bio_describe_image(bio, &request);
+	const SectorRange range{request.sector, request.sectors};
+	if (request.op != SHIM_IMAGE_READ || range.empty())
+		return false;
+	const auto source = area_.locate(range);
+	if (source.sectors != range.count) {
+		if (source.copy)
+			area_.unpin(*source.copy);
+		return false;
+	}
+	if (!source.at_hand())
+		return redirect(bio, slot, range, source);
+	shim_bio_cursor cursor{};
+	fill(bio, cursor, 0, source);
+	shim_bio_end(bio, area_.failed() ? to_int(Errno::Io) : 0);
+	leave(slot);
+	return true;
 }
 
 bool Image::on_read_done(ImageRead &read, bio *bio, int error)
@@ -277,31 +279,25 @@ void Image::move(ImageRequest &request, SectorRange range, const DiffArea::Sourc
 		return;
 	}
 	const auto offset = static_cast<u32>(range.first - request.first_sector);
-	if (!fill(request.request, request.cursor, offset, source))
+	if (source.at_hand())
+		fill(request.request, request.cursor, offset, source);
+	else
 		send(request, {range.first, source.sectors}, source);
 }
 
-// Fills a part of a read from memory and lets go of the copy; false if it is not in memory.
-bool Image::fill(bio *bio, shim_bio_cursor &cursor, u32 offset_sectors,
+// Fills a part of a read with what is at hand, and lets go of the copy.
+void Image::fill(bio *bio, shim_bio_cursor &cursor, u32 offset_sectors,
 		 const DiffArea::Source &source)
 {
 	const u32 offset_bytes = offset_sectors << kSectorShift;
 	const u32 bytes = source.sectors << kSectorShift;
 
-	switch (source.kind) {
-	case DiffArea::Source::Kind::Zero:
+	if (source.kind == DiffArea::Source::Kind::Zero) {
 		shim_bio_fill_zero(bio, &cursor, offset_bytes, bytes);
-		return true;
-	case DiffArea::Source::Kind::Memory:
-		shim_bio_fill(bio, &cursor, offset_bytes, source.memory, source.page_offset_bytes,
-			      bytes);
-		area_.unpin(*source.copy);
-		return true;
-	case DiffArea::Source::Kind::Store:
-	case DiffArea::Source::Kind::Origin:
-		break;
+		return;
 	}
-	return false;
+	shim_bio_fill(bio, &cursor, offset_bytes, source.memory, source.page_offset_bytes, bytes);
+	area_.unpin(*source.copy);
 }
 
 // One piece, one own bio, or several where the store is not contiguous.

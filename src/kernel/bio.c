@@ -185,7 +185,7 @@ static void complete_later(struct completion_list *list, struct bio *bio)
 /* Calls the bio's completion, here or from the outermost call on this CPU. With preemption off: old
  * completions see an atomic context, which each of them must stand, and the list cannot be left
  * waiting for a preempted task. */
-static void complete_outermost(struct bio *bio)
+static __always_inline void complete_outermost(struct bio *bio)
 {
 	struct completion_list *list = this_cpu_ptr(&completion_lists);
 

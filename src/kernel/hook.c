@@ -56,11 +56,11 @@ static __always_inline struct hlist_head *bucket_of(struct gendisk *key)
 }
 
 /* Context: RCU read section. Return: what the core gave for the disk, or NULL. */
-static void *find_disk(struct gendisk *key)
+static __always_inline void *find_disk(struct hlist_head *bucket, struct gendisk *key)
 {
 	struct hooked_disk *hooked;
 
-	hlist_for_each_entry_rcu(hooked, bucket_of(key), link)
+	hlist_for_each_entry_rcu(hooked, bucket, link)
 		if (hooked->key == key)
 			return hooked->disk;
 	return NULL;
@@ -122,10 +122,16 @@ static __always_inline bool changes_data(struct bio *bio)
 	}
 }
 
-/* A full bucket may be another disk's; an empty one is certain. */
-static __always_inline bool may_be_hooked(struct bio *bio)
+/* Where the bio's disk stands if it is hooked. A full bucket may be another disk's; an empty one is
+ * certain: NULL. */
+static __always_inline struct hlist_head *bucket_of_bio(struct bio *bio)
 {
-	return changes_data(bio) && READ_ONCE(bucket_of(bio->bi_bdev->bd_disk)->first);
+	struct hlist_head *bucket;
+
+	if (!changes_data(bio))
+		return NULL;
+	bucket = bucket_of(bio->bi_bdev->bd_disk);
+	return READ_ONCE(bucket->first) ? bucket : NULL;
 }
 
 static bool plug_forbids_waiting(const struct blk_plug *plug)
@@ -181,11 +187,12 @@ static void read_first(void *copy)
 	current->plug = plug;
 }
 
-static struct blksnap_decision ask_core(struct bio *bio, void **disk)
+static __always_inline struct blksnap_decision ask_core(struct bio *bio, struct hlist_head *bucket,
+							void **disk)
 {
 	struct blksnap_decision decision = {.verdict = BLKSNAP_PASS};
 
-	*disk = find_disk(bio->bi_bdev->bd_disk);
+	*disk = find_disk(bucket, bio->bi_bdev->bd_disk);
 	if (*disk)
 		decision = blksnap_write_submit(*disk, bio);
 	return decision;
@@ -193,7 +200,7 @@ static struct blksnap_decision ask_core(struct bio *bio, void **disk)
 
 /* Does what the core asked for outside of the RCU read section that the caller began, and asks it
  * again where that is due. @nowait is the bio's, which may be gone. */
-static noinline bool core_takes_slowly(struct bio *bio, void *disk,
+static noinline bool core_takes_slowly(struct bio *bio, struct hlist_head *bucket, void *disk,
 				       struct blksnap_decision decision, bool nowait)
 {
 	for (;;) {
@@ -208,7 +215,7 @@ static noinline bool core_takes_slowly(struct bio *bio, void *disk,
 		if (decision.verdict != BLKSNAP_READ_FIRST)
 			return true;
 		rcu_read_lock();
-		decision = ask_core(bio, &disk);
+		decision = ask_core(bio, bucket, &disk);
 		if (decision.verdict < BLKSNAP_TAKEN_CROWDED)
 			break;
 	}
@@ -217,16 +224,16 @@ static noinline bool core_takes_slowly(struct bio *bio, void *disk,
 }
 
 /* Return: true if the core has taken the bio, which must not be touched then. */
-static noinline bool core_takes(struct bio *bio)
+static noinline bool core_takes(struct bio *bio, struct hlist_head *bucket)
 {
 	bool nowait = bio->bi_opf & REQ_NOWAIT;
 	struct blksnap_decision decision;
 	void *disk;
 
 	rcu_read_lock();
-	decision = ask_core(bio, &disk);
+	decision = ask_core(bio, bucket, &disk);
 	if (unlikely(decision.verdict >= BLKSNAP_TAKEN_CROWDED))
-		return core_takes_slowly(bio, disk, decision, nowait);
+		return core_takes_slowly(bio, bucket, disk, decision, nowait);
 	rcu_read_unlock();
 	return decision.verdict != BLKSNAP_PASS;
 }
@@ -240,7 +247,9 @@ extern const char hook_resubmit_return[];
 bool hook_enter(struct bio *bio);
 notrace bool hook_enter(struct bio *bio)
 {
-	return may_be_hooked(bio) && core_takes(bio);
+	struct hlist_head *bucket = bucket_of_bio(bio);
+
+	return bucket && core_takes(bio, bucket);
 }
 
 static struct ftrace_ops direct_ops;
@@ -336,7 +345,7 @@ static notrace void hook_redirected(struct bio *bio)
 {
 	int section = srcu_read_lock(&inside);
 
-	if (!core_takes(bio))
+	if (!core_takes(bio, bucket_of(bio->bi_bdev->bd_disk)))
 		hook_resubmit(bio);
 	srcu_read_unlock(&inside, section);
 }
@@ -356,7 +365,7 @@ static notrace void redirect_callback(unsigned long ip, unsigned long parent,
 
 	/* Only this very call must not come back here; whether a bio is known is the core's
 	 * question. */
-	if (!may_be_hooked(bio) || parent == (unsigned long)hook_resubmit_return)
+	if (!bucket_of_bio(bio) || parent == (unsigned long)hook_resubmit_return)
 		return;
 	set_instruction_pointer(registers, (unsigned long)hook_redirected);
 }

@@ -17,6 +17,8 @@ public:
 
 	Copy *find(u64 block) const
 	{
+		if (empty())
+			return nullptr;
 		for (Copy &copy : bucket(block))
 			if (block >= copy.first && block < copy.end())
 				return &copy;

@@ -51,6 +51,9 @@ public:
 		u32 unit = 0; // of the store
 		u32 sector_in_unit = 0;
 		u32 epoch = 0; // for is_still_at_origin()
+
+		// What no I/O is needed for.
+		bool at_hand() const { return kind == Kind::Zero || kind == Kind::Memory; }
 	};
 	enum class ImageWrite { Ready, Parked, Failed };
 

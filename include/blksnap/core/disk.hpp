@@ -51,14 +51,7 @@ public:
 
 	// --- data path -----------------------------------------------------------------------
 	// Context: atomic, RCU read section.
-	blksnap_decision submit(bio *bio)
-	{
-		const Decision decision = decide(bio, true);
-
-		if (decision.outcome == Outcome::Parked) [[unlikely]]
-			return {note_parked(), nullptr};
-		return {static_cast<blksnap_verdict>(decision.outcome), decision.claimed};
-	}
+	blksnap_decision submit(bio *bio);
 	void complete(WriteRecord &record); // Context: any, RCU read section.
 	void backpressure(bool may_wait);   // Context: process if may_wait.
 	// Parked bios go on: decided anew by the worker. Context: any.
@@ -108,22 +101,13 @@ private:
 
 	Decision decide(bio *bio, bool may_read);
 	bool is_admission(shim_bio_saved *admission) const;
-	Decision decide_tracked(bio *bio, const shim_write &write, const Hit &first, bool may_read);
+	Decision decide_tracked(bio *bio, const shim_write &write, Hit first, bool may_read);
 	blksnap_verdict note_parked();
-	// Counts the bio in flight, or parks it at the closed gate and gives null.
-	WritesInFlight::Slot *enter_gate(bio *bio)
-	{
-		// Count, then look at the gate: see in_flight.hpp.
-		WritesInFlight::Slot *slot = &in_flight_.enter();
-		if (gate_closed_.load(Order::SeqCst)) [[unlikely]]
-			return enter_closed_gate(slot, bio);
-		return slot;
-	}
 	WritesInFlight::Slot *enter_closed_gate(WritesInFlight::Slot *slot, bio *bio);
-	static bool is_settled(const shim_write &write, const Hit &first);
-	static Decision preserve(bio *bio, const shim_write &write, Hit first, bool may_read);
-	static bool is_preserved(const shim_write &write, Hit first);
-	static void mark_rest(const shim_write &write, Hit first);
+	static bool is_settled(const shim_write &write, Hit first);
+	static Decision preserve(bio *bio, const shim_write &write, Tracker *first, bool may_read);
+	static bool is_preserved(const shim_write &write, Tracker *first);
+	static void mark_rest(const shim_write &write, Tracker *second);
 	WriteRecord *take_record(WritesInFlight::Slot &slot, bio *bio)
 	{
 		WriteRecord *kept = slot.take_record();
@@ -142,7 +126,7 @@ private:
 	bool park_at_gate(bio *bio);
 	void release_one(bio *bio);
 	static Hit meet(Tracker *from, const shim_write &write);
-	static Hit meet_next(const Hit &hit, const shim_write &write)
+	static Hit meet_next(Hit hit, const shim_write &write)
 	{
 		Tracker *next = next_tracker(*hit.tracker);
 		return next ? meet(next, write) : Hit{nullptr, {0, 0}};

@@ -38,6 +38,9 @@ public:
 
 	Run lookup(u64 sector, u64 limit) const
 	{
+		// Nearly always: stores lie elsewhere.
+		if (ranges_.empty()) [[likely]]
+			return {false, limit};
 		u32 low = 0;
 		u32 high = ranges_.size();
 

@@ -118,7 +118,7 @@ private:
 	void leave(Slot &slot);
 	void hand_over(bio *bio);
 	bool idle() const;
-	bool fill(bio *bio, shim_bio_cursor &cursor, u32 offset_sectors,
+	void fill(bio *bio, shim_bio_cursor &cursor, u32 offset_sectors,
 		  const DiffArea::Source &source);
 	void serve(bio *bio);
 	void serve_write(bio *bio, SectorRange range);

@@ -81,19 +81,19 @@ private:
 
 template <class Record> Record *InFlight<Record>::Slot::take_record()
 {
-	for (auto &place : kept)
-		if (place.load(Order::Relaxed))
-			if (Record *record = place.exchange(nullptr, Order::Acquire))
+	for (u32 i = 0; i < kKept; i++)
+		if (kept[i].load(Order::Relaxed))
+			if (Record *record = kept[i].exchange(nullptr, Order::Acquire))
 				return record;
 	return nullptr;
 }
 
 template <class Record> Record *InFlight<Record>::Slot::keep_record(Record *record)
 {
-	for (auto &place : kept) {
+	for (u32 i = 0; i < kKept; i++) {
 		// Another may fill the place between look and exchange: then its record moves on.
-		if (!place.load(Order::Relaxed))
-			record = place.exchange(record, Order::AcqRel);
+		if (!kept[i].load(Order::Relaxed))
+			record = kept[i].exchange(record, Order::AcqRel);
 		if (!record)
 			return nullptr;
 	}

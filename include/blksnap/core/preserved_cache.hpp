@@ -43,6 +43,11 @@ public:
 	// ordered behind their preservation. Context: any.
 	bool knows(u64 block, u64 end) const
 	{
+		if (end - block == 1) { // the same as below, in half as many instructions
+			const u64 group = block / kGroupBlocks;
+			const u64 entry = entries_[group & last_index_].load(Order::Acquire);
+			return entry >> 32 == group && (entry >> block % kGroupBlocks & 1);
+		}
 		while (block < end) {
 			const u64 group = block / kGroupBlocks;
 			const u64 next = min(end, (group + 1) * kGroupBlocks);
