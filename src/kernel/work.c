@@ -56,6 +56,10 @@ bool work_runs_here(void)
 	return work && work->func == run_now;
 }
 
+/* One lock class for each kind: control paths wait, under a mutex, for works of a disk or an area, which
+ * do not take it, unlike the sweep. */
+static struct lock_class_key work_classes[SHIM_WORK_KINDS];
+
 struct shim_work *shim_work_create(enum shim_work_kind kind, void *owner, const char *name)
 {
 	struct shim_work *work = kzalloc(sizeof(*work), GFP_KERNEL);
@@ -68,6 +72,7 @@ struct shim_work *shim_work_create(enum shim_work_kind kind, void *owner, const 
 		return NULL;
 	}
 	INIT_WORK(&work->now, run_now);
+	lockdep_init_map(&work->now.lockdep_map, "blksnap work", &work_classes[kind], 0);
 	INIT_DELAYED_WORK(&work->later, run_later);
 	work->kind = kind;
 	work->owner = owner;

@@ -19,6 +19,7 @@ enum shim_work_kind {
 	SHIM_WORK_WATCH,   /* owner is a Snapshot: looks for writes that wait in vain, delayed */
 	SHIM_WORK_SWEEP,   /* owner is the Control: liveness of tracked devices, delayed */
 };
+#define SHIM_WORK_KINDS (SHIM_WORK_SWEEP + 1)
 
 struct shim_work;
 
