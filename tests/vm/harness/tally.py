@@ -5,6 +5,7 @@ Silence is not success: output without a plan, with fewer tests than planned, or
 counts as a failure.
 """
 import re
+from collections import deque
 from dataclasses import dataclass, field
 
 TAP_RESULT = re.compile(r"(not )?ok\b\s*(\d+)?\s*(?:- )?(.*)")
@@ -16,6 +17,7 @@ GTEST_RAN = re.compile(r"\[==========\] (\d+) tests? from .* ran\.")
 GTEST_COUNT = re.compile(r"\[  (PASSED  |FAILED  |SKIPPED )\] (\d+) tests?(?:\.|, listed below)")
 
 EXIT_SKIPPED = 4  # The convention of kselftest.
+MOST_REMARKS = 12
 
 
 @dataclass
@@ -52,6 +54,8 @@ class Source:
         self._gtest_running = 0
         self._gtest_ran = False
         self._is_gtest = False
+        # What a test said before its result, for whoever has only the summary.
+        self._remarks = deque(maxlen=MOST_REMARKS)
 
     def feed(self, line: str) -> None:
         if line.startswith("[=========="):
@@ -83,6 +87,9 @@ class Source:
         elif result := TAP_RESULT.fullmatch(line):
             self._seen += 1
             self._feed_result(bool(result[1]), result[3])
+            self._remarks.clear()
+        elif line.lstrip().startswith("# "):
+            self._remarks.append(line.strip())
 
     def _feed_plan(self, planned: int, skipped: bool) -> None:
         if self._planned is not None:
@@ -95,7 +102,7 @@ class Source:
         if TAP_SKIP.search(name) or (failed and TAP_TODO.search(name)):
             self.totals.skipped += 1
         elif failed:
-            self._fail(f"not ok {self._seen} - {name}")
+            self._fail("\n    ".join([f"not ok {self._seen} - {name}", *self._remarks]))
         else:
             self.totals.passed += 1
 
