@@ -45,11 +45,12 @@ link_of()
 
 originals()
 {
-	mkfs.ext4 -q -L files /dev/vdb && pvcreate -q /dev/vdc && vgcreate -q group /dev/vdc &&
-		lvcreate -q -y -an -Zn -l 8 -n volume group && mkfs.btrfs -q -L tree /dev/vdd &&
-		udevadm trigger --settle --action=change /dev/vdb /dev/vdc /dev/vdd
 	later wipefs -aq /dev/vdb /dev/vdc /dev/vdd
 	later vgchange -q -an group
+	wipefs -aq /dev/vdb /dev/vdc /dev/vdd &&
+		mkfs.ext4 -q -L files /dev/vdb && pvcreate -q /dev/vdc && vgcreate -q group /dev/vdc &&
+		lvcreate -q -y -an -Zn -l 8 -n volume group && mkfs.btrfs -q -L tree /dev/vdd &&
+		udevadm trigger --settle --action=change /dev/vdb /dev/vdc /dev/vdd
 }
 
 # What udev knows of an image: nothing that it carries.
