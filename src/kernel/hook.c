@@ -255,12 +255,14 @@ notrace bool hook_enter(struct bio *bio)
 static struct ftrace_ops direct_ops;
 static struct ftrace_ops redirect_ops;
 
-/* Makes @ops anew: ftrace_free_filter() leaves pointers to what it freed. */
-static int prepare(struct ftrace_ops *ops, const char *function, ftrace_func_t callback,
+/* Makes @ops anew: ftrace_free_filter() leaves pointers to what it freed. The function is given by
+ * its address: without memory, ftrace_set_filter() succeeds with an empty filter, which means every
+ * function of the kernel, the callback included. */
+static int prepare(struct ftrace_ops *ops, const void *function, ftrace_func_t callback,
 		   unsigned long flags)
 {
 	*ops = (struct ftrace_ops){.func = callback, .flags = flags};
-	return ftrace_set_filter(ops, (unsigned char *)function, strlen(function), 0);
+	return ftrace_set_filter_ip(ops, (unsigned long)function, 0, 0);
 }
 
 #ifdef HAVE_FTRACE_DIRECT_MULTI
@@ -296,8 +298,8 @@ static void direct_remove(void)
 	ftrace_free_filter(&direct_ops);
 }
 
-static void stub_callback(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
-			  struct ftrace_regs *registers)
+static notrace void stub_callback(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
+				  struct ftrace_regs *registers)
 {
 }
 
@@ -306,8 +308,7 @@ static void stub_callback(unsigned long ip, unsigned long parent, struct ftrace_
 static int check_ftrace_enabled(void)
 {
 	static struct ftrace_ops probe_ops;
-	int error =
-		prepare(&probe_ops, "blk_mark_disk_dead", stub_callback, FTRACE_OPS_FL_PERMANENT);
+	int error = prepare(&probe_ops, blk_mark_disk_dead, stub_callback, FTRACE_OPS_FL_PERMANENT);
 
 	if (error)
 		return error;
@@ -320,7 +321,7 @@ static int check_ftrace_enabled(void)
 
 static int direct_install(void)
 {
-	int error = prepare(&direct_ops, HOOKED_FUNCTION, NULL, 0);
+	int error = prepare(&direct_ops, submit_bio_noacct, NULL, 0);
 
 	if (error)
 		return error;
@@ -378,7 +379,7 @@ static void redirect_remove(void)
 
 static int redirect_install(void)
 {
-	int error = prepare(&redirect_ops, HOOKED_FUNCTION, redirect_callback,
+	int error = prepare(&redirect_ops, submit_bio_noacct, redirect_callback,
 			    FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT);
 
 	if (error)
