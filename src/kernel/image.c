@@ -204,6 +204,9 @@ int shim_image_disk_add(struct shim_image_disk *handle)
 {
 	int error = device_add_disk(NULL, handle->disk, image_groups);
 
+	/* It does not look whether there was memory for the name. */
+	if (error == -EINVAL && !dev_name(disk_to_dev(handle->disk)))
+		error = -ENOMEM;
 	handle->added = !error;
 	return error;
 }
