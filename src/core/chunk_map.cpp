@@ -5,6 +5,10 @@
 // Leaves are kept full without extra nodes: what is written in order is appended to a new leaf
 // instead of splitting, and a full leaf first evens out with its right neighbour. Nodes are never
 // removed, so no merging exists.
+//
+// What lies behind the last entry of a node sorts behind it too, so that searches need not look at the
+// count: their steps are always the same, and laid out in a row when they are compiled. The one block that
+// sorts as high is cut off by the count.
 #include <blksnap/core/chunk_map.hpp>
 
 namespace blksnap
@@ -21,6 +25,26 @@ constexpr u32 kInnerChildren = 63;
 constexpr u32 kInnerCrowded = kInnerChildren - ChunkMap::kMaxDepth;
 // A neighbour with less room than this is not worth the move.
 constexpr u32 kLeafWorthEvening = 16;
+
+constexpr u32 kNoPlace = ~u32{0};
+constexpr u64 kNoKey = ~u64{0};
+
+// The last of `size` elements that `before` holds for; those come first. The first one if there is none.
+template <u32 size, class T, class F>
+[[gnu::always_inline]] inline const T *last_before(const T *first, F &&before)
+{
+	if constexpr (size == 1) {
+		return first;
+	} else {
+		constexpr u32 half = size / 2;
+		// Nobody can predict which: no branch, which compilers make of it unless the choice is
+		// between two values that they know nothing of.
+		const T *middle = first + half;
+		__asm__("" : "+r"(middle));
+		first = before(*middle) ? middle : first;
+		return last_before<size - half>(first, before);
+	}
+}
 
 } // namespace
 
@@ -46,7 +70,9 @@ struct ChunkMap::Leaf {
 	u32 position(u64 block) const;
 	bool continues(u32 i, u64 block, u32 unit) const;
 	Run run(u32 i, u64 block, u64 limit_blocks) const;
+	void lengthen(Run &run, u32 i, u64 limit_blocks) const;
 
+	void empty(u32 first, u32 end);
 	void rebase(u64 base);
 	void add(const Extent &extent);
 	void remove(u32 i);
@@ -64,6 +90,7 @@ struct ChunkMap::Inner {
 	void *children[kInnerChildren];
 
 	u32 child_of(u64 block) const;
+	void empty(u32 first, u32 end);
 	void link(u32 i, u64 key, void *child);
 };
 
@@ -76,21 +103,17 @@ bool ChunkMap::Leaf::in_span(u64 block) const
 }
 
 // How many entries start at or before `block`.
-u32 ChunkMap::Leaf::position(u64 block) const
+inline u32 ChunkMap::Leaf::position(u64 block) const
 {
 	if (block < base)
 		return 0;
 	if (block - base >= kLeafSpan)
 		return count;
 	const u32 target = static_cast<u32>(block - base) << 8 | 0xff;
-	// `low` moves only to entries behind one that starts at or before `block`.
-	const Entry *low = entries;
-	for (u32 size = count; size > 1;) {
-		const u32 half = size / 2;
-		low += low[half - 1].place <= target ? half : 0;
-		size -= half;
-	}
-	return static_cast<u32>(low - entries) + (low->place <= target);
+	const Entry *last = last_before<kLeafEntries>(
+		entries, [=](const Entry &entry) { return entry.place <= target; });
+	// The last block of the span sorts behind kNoPlace.
+	return min(static_cast<u32>(last - entries) + (last->place <= target), count);
 }
 
 // Does entry `i` end where a run at (block, unit) begins?
@@ -100,17 +123,29 @@ bool ChunkMap::Leaf::continues(u32 i, u64 block, u32 unit) const
 }
 
 // The run from `block`, which lies in entry `i`, over all entries of this leaf that continue it.
-ChunkMap::Run ChunkMap::Leaf::run(u32 i, u64 block, u64 limit_blocks) const
+inline ChunkMap::Run ChunkMap::Leaf::run(u32 i, u64 block, u64 limit_blocks) const
 {
 	const u32 skipped = static_cast<u32>(block - start(i));
 	Run run{length(i) - skipped, true, entries[i].unit + skipped};
+	if (run.blocks < limit_blocks) [[unlikely]]
+		lengthen(run, i, limit_blocks);
+	run.blocks = min(run.blocks, limit_blocks);
+	return run;
+}
+
+void ChunkMap::Leaf::lengthen(Run &run, u32 i, u64 limit_blocks) const
+{
 	while (run.blocks < limit_blocks && i + 1 < count &&
 	       continues(i, start(i + 1), entries[i + 1].unit)) {
 		i++;
 		run.blocks += length(i);
 	}
-	run.blocks = min(run.blocks, limit_blocks);
-	return run;
+}
+
+void ChunkMap::Leaf::empty(u32 first, u32 end)
+{
+	for (u32 i = first; i < end; i++)
+		entries[i].place = kNoPlace;
 }
 
 // Moves the base to where entry 0 will begin or begins; starts stay where they are.
@@ -141,6 +176,7 @@ void ChunkMap::Leaf::remove(u32 i)
 	ASSERT(i > 0 && i < count);
 	count--;
 	__builtin_memmove(&entries[i], &entries[i + 1], (count - i) * sizeof(Entry));
+	empty(count, count + 1);
 }
 
 // Puts the entries behind the first `keep` in front of those of `right`.
@@ -157,6 +193,7 @@ void ChunkMap::Leaf::move_tail(u32 keep, Leaf &right)
 	for (u32 i = 0; i < moved; i++)
 		right.entries[i] = {entries[keep + i].place - down, entries[keep + i].unit};
 	right.count += moved;
+	empty(keep, count);
 	count = keep;
 }
 
@@ -217,15 +254,17 @@ void ChunkMap::Leaf::absorb(Extent &extent)
 }
 
 // The last child whose key is not above `block`; child 0 if there is none.
-u32 ChunkMap::Inner::child_of(u64 block) const
+inline u32 ChunkMap::Inner::child_of(u64 block) const
 {
-	const u64 *low = keys;
-	for (u32 size = count; size > 1;) {
-		const u32 half = size / 2;
-		low += low[half] <= block ? half : 0;
-		size -= half;
-	}
-	return static_cast<u32>(low - keys);
+	const u64 *last = last_before<kInnerChildren>(keys, [=](u64 key) { return key <= block; });
+	// No block can be as large as kNoKey, but who asks for one must not go astray.
+	return min(static_cast<u32>(last - keys), count - 1);
+}
+
+void ChunkMap::Inner::empty(u32 first, u32 end)
+{
+	for (u32 i = first; i < end; i++)
+		keys[i] = kNoKey;
 }
 
 void ChunkMap::Inner::link(u32 i, u64 key, void *child)
@@ -313,8 +352,8 @@ ChunkMap::Run ChunkMap::lookup(u64 block, u64 limit_blocks) const
 	ASSERT(limit_blocks > 0);
 	if (!root_)
 		return {limit_blocks, false, 0};
-	const u64 *bound =
-		nullptr; // where the next leaf begins, if there is one: that block is mapped
+	// Where the next leaf begins, if there is one: that block is mapped.
+	const u64 *bound = nullptr;
 	const void *node = root_;
 	for (u32 level = depth_; level > 1; level--) {
 		const auto &inner = *static_cast<const Inner *>(node);
@@ -401,6 +440,7 @@ void ChunkMap::split_leaf(const Spot &spot, const Extent &extent, Spares &spares
 	Leaf &leaf = *spot.leaf;
 	auto *right = static_cast<Leaf *>(take_node(spares));
 	right->count = 0;
+	right->empty(0, kLeafEntries);
 	leaf.move_tail(leaf.count / 2, *right);
 	spot.parent->link(spot.index + 1, right->base, right);
 	if (extent.block < right->base)
@@ -433,6 +473,8 @@ void ChunkMap::split_inner(Inner *parent, u32 index, Inner &inner, Spares &spare
 	right->count = inner.count - keep;
 	__builtin_memcpy(right->keys, &inner.keys[keep], right->count * sizeof(u64));
 	__builtin_memcpy(right->children, &inner.children[keep], right->count * sizeof(void *));
+	right->empty(right->count, kInnerChildren);
+	inner.empty(keep, inner.count);
 	inner.count = keep;
 	parent->link(index + 1, right->keys[0], right);
 }
@@ -444,6 +486,7 @@ ChunkMap::Inner *ChunkMap::grow_root(Spares &spares)
 	root->count = 1;
 	root->keys[0] = 0;
 	root->children[0] = root_;
+	root->empty(1, kInnerChildren);
 	root_ = root;
 	depth_++;
 	return root;
@@ -462,6 +505,7 @@ ChunkMap::Leaf *ChunkMap::make_leaf(const Extent &extent, Spares &spares)
 	leaf->base = extent.block;
 	leaf->count = 1;
 	leaf->entries[0] = {extent.blocks - 1, extent.unit};
+	leaf->empty(1, kLeafEntries);
 	return leaf;
 }
 

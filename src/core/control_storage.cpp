@@ -57,10 +57,11 @@ Result<void> Control::append_storage(const Uuid &id, DeviceNumber number,
 	TRY(check_stacking(device.bdev, info.name));
 	TRY(check_given(info, ranges));
 	TRY(check_covered(info, ranges, params));
-	auto portion = TRY(snapshot->storage().prepare(info, ranges));
+	auto portion = TRY(snapshot->storage().prepare(device.bdev, info, ranges));
 	// Before the store can write there: a read in flight looks again when it completes.
 	exclude_covered(info, ranges);
-	snapshot->storage().append(portion, device.release());
+	snapshot->storage().append(portion);
+	device.release();
 	shim_log(SHIM_LOG_INFO, "snapshot %s: %u ranges of %s appended as diff storage",
 		 id.text().characters, ranges.size(), info.name);
 	return {};

@@ -37,14 +37,13 @@ DiffStorage::~DiffStorage()
 
 // --- space -----------------------------------------------------------------------------------
 
-Result<DiffStorage::Portion> DiffStorage::prepare(const shim_bdev_info &info,
+Result<DiffStorage::Portion> DiffStorage::prepare(shim_bdev *bdev, const shim_bdev_info &info,
 						  const Vector<GivenRange> &given)
 {
-	Vector<shim_bdev *> bdevs;
-	TRY(bdevs.reserve(bdevs_.size() + 1));
+	TRY(bdevs_.reserve(bdevs_.size() + 1));
 
 	const StorageRanges::Device device{
-		.index = bdevs_.size(),
+		.bdev = bdev,
 		.disk_key = info.disk_key,
 		.start_sector = info.start_sector,
 		.sectors = info.sectors,
@@ -57,19 +56,17 @@ Result<DiffStorage::Portion> DiffStorage::prepare(const shim_bdev_info &info,
 	for (const GivenRange &range : given)
 		TRY(batch.add(device, range.sector, range.sectors));
 	TRY(batch.seal());
-	return Portion{std::move(batch), std::move(bdevs)};
+	auto places = TRY(places_.make_room(given.size()));
+	return Portion{bdev, std::move(batch), std::move(places)};
 }
 
-void DiffStorage::append(Portion &portion, shim_bdev *bdev)
+void DiffStorage::append(Portion &portion)
 {
 	auto &batch = portion.batch;
-	auto &bdevs = portion.bdevs;
-	for (shim_bdev *known : bdevs_)
-		bdevs.push_reserved(known);
-	bdevs.push_reserved(bdev);
 	const u32 added = batch.added_units();
+	bdevs_.push_reserved(portion.bdev);
+	places_.append(portion.places, batch);
 	const u32 total = state_.with([&](State &state) {
-		bdevs_.swap(bdevs);
 		state.ranges.commit(batch);
 		if (added) {
 			state.asked = false;
@@ -95,14 +92,6 @@ void DiffStorage::ask_for_space()
 		 events_->snapshot().text().characters,
 		 static_cast<unsigned long long>(portion_sectors_));
 	events_->post_low_free_space(portion_sectors_);
-}
-
-DiffStorage::Place DiffStorage::locate(u32 unit)
-{
-	return state_.with([&](State &state) {
-		const auto place = state.ranges.locate(unit);
-		return Place{bdevs_[place.device_index], place.sector, place.units};
-	});
 }
 
 // --- copies ----------------------------------------------------------------------------------
@@ -159,7 +148,7 @@ DiffStorage::Fill DiffStorage::fill_batch(State &state, StoreBatch &batch, CopyQ
 	batch.parts_count = 0;
 	batch.pages = 0;
 	if (state.next_unit < state.ranges.total_units()) {
-		batch.place = state.ranges.locate(state.next_unit);
+		batch.place = places_.locate(state.next_unit);
 		room = min(batch.place.units, StoreBatch::kPages);
 	}
 	while (Copy *copy = state.queue.front()) {
@@ -215,8 +204,8 @@ void DiffStorage::write_batch(StoreBatch &batch)
 	ask_for_space();
 	commit_parts(batch);
 
-	shim_bdev *bdev = state_.with([&](State &) { return bdevs_[batch.place.device_index]; });
-	shim_io *io = shim_io_alloc(bdev, SHIM_IO_WRITE, batch.place.sector, batch.pages, true);
+	shim_io *io = shim_io_alloc(batch.place.bdev, SHIM_IO_WRITE, batch.place.sector,
+				    batch.pages, true);
 	for (u32 i = 0; i < batch.parts_count; i++) {
 		const auto &part = batch.parts[i];
 		for (u32 block = 0; block < part.blocks; block++)

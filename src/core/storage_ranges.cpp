@@ -2,8 +2,8 @@
 //
 // Storage ranges: checking, sorting and finding the sectors of a diff storage.
 //
-// Two tables of the same ranges: in order of appending, where units are found, and by place on
-// their disks, where overlaps are found. Both are searched by halves.
+// Two tables of the same ranges: in order of appending, and by place on their disks, where overlaps are
+// found by halves.
 #include <blksnap/core/storage_ranges.hpp>
 #include <blksnap/base/sort.hpp>
 
@@ -53,6 +53,7 @@ Result<StorageRanges::Batch> StorageRanges::Batch::create(const StorageRanges &r
 	}
 	for (const Range &range : ranges)
 		batch.ranges_.push_reserved(range);
+	batch.base_ranges_ = ranges.size();
 	batch.base_units_ = batch.total_units_ = ranges.total_units();
 	return batch;
 }
@@ -67,7 +68,7 @@ Result<void> StorageRanges::Batch::add(const Device &device, u64 sector, u64 sec
 		return Errno::Inval;
 
 	Range range;
-	range.device_index = device.index;
+	range.bdev = device.bdev;
 	range.first_unit = total_units_;
 	range.disk_key = device.disk_key;
 	range.absolute_sector = device.start_sector + sector;
@@ -104,27 +105,11 @@ Result<void> StorageRanges::Batch::seal()
 void StorageRanges::commit(Batch &batch)
 {
 	ASSERT(batch.sealed_ && batch.base_units_ == total_units_);
-	ASSERT(batch.ranges_.size() >= ranges_.size());
+	ASSERT(batch.base_ranges_ == ranges_.size());
 	ranges_.swap(batch.ranges_);
 	by_place_.swap(batch.by_place_);
 	total_units_ = batch.total_units_;
 	batch.sealed_ = false;
-}
-
-StorageRanges::Place StorageRanges::locate(u32 unit) const
-{
-	ASSERT(unit < total_units_);
-	// The last range that begins at or before the unit; empty ones lose against the next.
-	u32 low = 0;
-	for (u32 high = ranges_.size(); high - low > 1;) {
-		const u32 middle = low + (high - low) / 2;
-		(ranges_[middle].first_unit <= unit ? low : high) = middle;
-	}
-	const Range &range = ranges_[low];
-	const u32 skipped = unit - range.first_unit;
-	ASSERT(skipped < range.units);
-	return {range.device_index, range.unit_sector + u64{skipped} * kUnitSectors,
-		range.units - skipped};
 }
 
 StorageRanges::Span StorageRanges::first_overlap(u64 disk_key, u64 sector, u64 sectors) const

@@ -19,7 +19,7 @@ FUZZ_CXX ?= clang++
 FUZZ_REPLAY_CXX ?= g++
 
 fuzz_ioctl := $(wildcard tests/fuzz/ioctl/*.cpp) src/core/ioctl.cpp src/core/event_queue.cpp tests/unit/fake_port.cpp
-fuzz_storage_ranges := tests/fuzz/storage_ranges.cpp src/core/storage_ranges.cpp tests/unit/fake_port.cpp
+fuzz_storage_ranges := tests/fuzz/storage_ranges.cpp src/core/storage_ranges.cpp src/core/storage_places.cpp tests/unit/fake_port.cpp
 fuzz_sector_ranges := tests/fuzz/sector_ranges.cpp tests/unit/fake_port.cpp
 fuzz_cbt_map := tests/fuzz/cbt_map.cpp src/core/cbt_map.cpp tests/unit/fake_port.cpp
 fuzz_arguments := tests/fuzz/arguments.cpp tests/tools/fake_module.cpp $(wildcard tools/libblksnap/src/*.cpp) \

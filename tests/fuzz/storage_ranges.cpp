@@ -4,8 +4,7 @@
 #include "input.hpp"
 
 #include "../unit/fake_port.hpp"
-
-#include <blksnap/core/storage_ranges.hpp>
+#include "../unit/storage_fixture.hpp"
 
 namespace
 {
@@ -63,7 +62,7 @@ private:
 	void check() const;
 
 	fuzz::Input &input_;
-	StorageRanges ranges_;
+	Storage ranges_;
 	std::vector<Given> given_;
 	u64 units_ = 0;
 };
@@ -71,7 +70,7 @@ private:
 StorageRanges::Device Checked::device()
 {
 	StorageRanges::Device device;
-	device.index = input_.byte();
+	device.bdev = named_bdev(input_.byte());
 	device.disk_key = input_.below(3);
 	device.start_sector = input_.telling(4096);
 	device.sectors = input_.telling(8192);
@@ -121,7 +120,7 @@ void Checked::append()
 	for (const Given &one : all)
 		units += one.units;
 	HOLDS(batch.added_units() == units - units_);
-	ranges_.commit(batch);
+	HOLDS(ranges_.commit(batch).ok());
 	given_ = std::move(all);
 	units_ = units;
 }
@@ -135,7 +134,7 @@ void Checked::check_unit(u64 unit) const
 		if (unit < one.first_unit || unit - one.first_unit >= one.units)
 			continue;
 		const u64 skipped = unit - one.first_unit;
-		HOLDS(place.device_index == one.device.index);
+		HOLDS(place.bdev == one.device.bdev);
 		HOLDS(place.sector == one.unit_sector + skipped * 8);
 		HOLDS(place.units == one.units - skipped);
 		// Nothing is ever written outside of what was given.

@@ -3,12 +3,13 @@
 // What the hot calls of the core's types cost: `make bench-unit`.
 #include <blksnap/core/cbt_map.hpp>
 #include <blksnap/core/chunk_map.hpp>
-#include <blksnap/core/storage_ranges.hpp>
 
 #include <chrono>
 #include <cstdio>
 #include <random>
 #include <vector>
+
+#include "storage_fixture.hpp"
 
 using namespace blksnap;
 
@@ -67,16 +68,16 @@ void bench_cbt_map()
 
 void bench_storage_ranges()
 {
-	StorageRanges ranges;
+	Storage ranges;
 	constexpr u32 count = 10'000;
 	measure("storage ranges, append 10000 at once", 1, [&](u32) {
 		auto batch = StorageRanges::Batch::create(ranges, count).release_value();
 		for (u32 i = 0; i < count; i++)
-			sink += batch.add({0, 1, 0, u64{1} << 40, 512},
+			sink += batch.add({nullptr, 1, 0, u64{1} << 40, 512},
 					  (u64{i} * 7919 % count) * 1024, 512)
 					.ok();
 		sink += batch.seal().ok();
-		ranges.commit(batch);
+		sink += ranges.commit(batch).ok();
 	});
 	measure("  locate", 1 << 20,
 		[&](u32 i) { sink += ranges.locate(u64{i} * 7919 % ranges.total_units()).sector; });

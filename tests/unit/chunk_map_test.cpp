@@ -155,6 +155,41 @@ TEST(chunk_map, works_at_the_ends_of_the_number_space)
 	pair.check(last + 256, 1);
 }
 
+// What a leaf does not hold sorts behind all it could hold, but its last block sorts as high.
+TEST(chunk_map, finds_nothing_at_the_last_block_of_a_leaf)
+{
+	constexpr u64 span = u64{1} << 24;
+	Pair pair;
+	for (u64 block = 0; block < 10; block++)
+		pair.insert(block * 2, 1, 0);
+	for (u64 block = span - 3; block < span + 3; block++)
+		pair.check(block, 10);
+	pair.insert(span - 1, 256, 1000);
+	for (u64 block = span - 3; block < span + 300; block++)
+		pair.check(block, 10);
+}
+
+// What was removed or moved away must not be found when the base of its leaf moves.
+TEST(chunk_map, leaves_nothing_behind_the_last_entry)
+{
+	Pair joined;
+	for (u32 i = 0; i < 20; i++)
+		joined.insert(1'000'000 + i * 2, 1, i * 2);
+	for (u32 i = 0; i < 18; i++)
+		joined.insert(1'000'000 + i * 2 + 1, 1, i * 2 + 1);
+	joined.insert(0, 1, 6000);
+	for (u64 block = 1; block < 1'000'100; block += block < 999'900 ? 1000 : 1)
+		joined.check(block, 1);
+
+	Pair split;
+	for (u32 i = 0; i < 126; i++)
+		split.insert(1'000'000 + i * 4, 1, i * 10);
+	split.insert(1'000'002, 1, 5000);
+	split.insert(0, 1, 6000);
+	for (u64 block = 999'900; block < 1'000'600; block++)
+		split.check(block, 1);
+}
+
 TEST(chunk_map, merges_what_continues_block_and_unit)
 {
 	Pair pair;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // Storage ranges: validation, trimming, numbering, finding; all or nothing.
-#include <blksnap/core/storage_ranges.hpp>
-
 #include <algorithm>
 #include <map>
 #include <random>
@@ -11,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "fake_port.hpp"
+#include "storage_fixture.hpp"
 
 using namespace blksnap;
 
@@ -22,7 +21,7 @@ constexpr u64 kHuge = u64{1} << 40;
 StorageRanges::Device device(u32 index, u64 disk, u64 start = 0, u64 sectors = kHuge,
 			     u32 block = 512)
 {
-	return {index, disk, start, sectors, block};
+	return {named_bdev(index), disk, start, sectors, block};
 }
 
 struct Given {
@@ -31,17 +30,16 @@ struct Given {
 	u64 sectors;
 };
 
-Result<void> append(StorageRanges &ranges, const std::vector<Given> &given)
+Result<void> append(Storage &ranges, const std::vector<Given> &given)
 {
 	auto batch = TRY(StorageRanges::Batch::create(ranges, u32(given.size())));
 	for (const Given &one : given)
 		TRY(batch.add(one.device, one.sector, one.sectors));
 	TRY(batch.seal());
-	ranges.commit(batch);
-	return {};
+	return ranges.commit(batch);
 }
 
-Errno append_error(StorageRanges &ranges, const std::vector<Given> &given)
+Errno append_error(Storage &ranges, const std::vector<Given> &given)
 {
 	const u32 units = ranges.total_units();
 	const u32 size = ranges.size();
@@ -55,7 +53,7 @@ Errno append_error(StorageRanges &ranges, const std::vector<Given> &given)
 
 TEST(storage_ranges, empty)
 {
-	StorageRanges ranges;
+	Storage ranges;
 	EXPECT_EQ(ranges.total_units(), 0u);
 	EXPECT_FALSE(ranges.overlaps(1, 0, ~u64{0}));
 	EXPECT_TRUE(append(ranges, {}).ok());
@@ -64,7 +62,7 @@ TEST(storage_ranges, empty)
 
 TEST(storage_ranges, numbers_units_in_order_of_appending)
 {
-	StorageRanges ranges;
+	Storage ranges;
 	ASSERT_TRUE(append(ranges, {{device(3, 1), 800, 80}, {device(3, 1), 80, 16}}).ok());
 	ASSERT_TRUE(append(ranges, {{device(5, 2, 1000), 0, 8}}).ok());
 	EXPECT_EQ(ranges.total_units(), 13u);
@@ -75,7 +73,7 @@ TEST(storage_ranges, numbers_units_in_order_of_appending)
 		{0, 3, 10, 800}, {9, 3, 1, 872}, {10, 3, 2, 80}, {11, 3, 1, 88}, {12, 5, 1, 0}};
 	for (auto &e : expected) {
 		const auto place = ranges.locate(e.unit);
-		EXPECT_EQ(place.device_index, e.index);
+		EXPECT_EQ(place.bdev, named_bdev(e.index));
 		EXPECT_EQ(place.sector, e.sector);
 		EXPECT_EQ(place.units, e.left);
 	}
@@ -97,7 +95,7 @@ TEST(storage_ranges, trims_inwards_to_units_of_the_device)
 		{1, 255, 128, 65536, 16}, {8, 8, 8, 4096, 1},
 	};
 	for (auto &c : cases) {
-		StorageRanges ranges;
+		Storage ranges;
 		ASSERT_TRUE(
 			append(ranges, {{device(0, 1, 63, kHuge, c.block), c.sector, c.sectors}})
 				.ok());
@@ -111,7 +109,7 @@ TEST(storage_ranges, trims_inwards_to_units_of_the_device)
 
 TEST(storage_ranges, skips_small_ranges_when_it_looks_for_units)
 {
-	StorageRanges ranges;
+	Storage ranges;
 	ASSERT_TRUE(append(ranges, {{device(0, 1), 1, 3},
 				    {device(1, 1), 8, 8},
 				    {device(2, 1), 17, 2},
@@ -120,14 +118,14 @@ TEST(storage_ranges, skips_small_ranges_when_it_looks_for_units)
 				    {device(5, 1), 41, 1}})
 			    .ok());
 	EXPECT_EQ(ranges.total_units(), 3u);
-	EXPECT_EQ(ranges.locate(0).device_index, 1u);
-	EXPECT_EQ(ranges.locate(1).device_index, 4u);
-	EXPECT_EQ(ranges.locate(2).device_index, 4u);
+	EXPECT_EQ(ranges.locate(0).bdev, named_bdev(1));
+	EXPECT_EQ(ranges.locate(1).bdev, named_bdev(4));
+	EXPECT_EQ(ranges.locate(2).bdev, named_bdev(4));
 }
 
 TEST(storage_ranges, refuses_what_is_not_in_the_device)
 {
-	StorageRanges ranges;
+	Storage ranges;
 	const auto small = device(0, 1, 0, 1000);
 	EXPECT_EQ(append_error(ranges, {{small, 0, 0}}), Errno::Inval);
 	EXPECT_EQ(append_error(ranges, {{small, 1000, 8}}), Errno::Inval);
@@ -140,7 +138,7 @@ TEST(storage_ranges, refuses_what_is_not_in_the_device)
 
 TEST(storage_ranges, refuses_overlaps_within_and_between_calls)
 {
-	StorageRanges ranges;
+	Storage ranges;
 	const auto disk = device(0, 1);
 	EXPECT_EQ(append_error(ranges, {{disk, 0, 16}, {disk, 8, 8}}), Errno::Inval);
 	EXPECT_EQ(append_error(ranges, {{disk, 8, 8}, {disk, 100, 8}, {disk, 0, 9}}), Errno::Inval);
@@ -158,7 +156,7 @@ TEST(storage_ranges, refuses_overlaps_within_and_between_calls)
 
 TEST(storage_ranges, refuses_more_units_than_numbers)
 {
-	StorageRanges ranges;
+	Storage ranges;
 	const u64 most = u64{~u32{0}} * 8;
 	EXPECT_EQ(append_error(ranges, {{device(0, 1), 0, 8}, {device(0, 1), 8, most}}),
 		  Errno::Inval);
@@ -172,7 +170,7 @@ TEST(storage_ranges, refuses_more_units_than_numbers)
 
 TEST(storage_ranges, a_batch_may_hold_more_than_expected)
 {
-	StorageRanges ranges;
+	Storage ranges;
 	{
 		auto created = StorageRanges::Batch::create(ranges, 0);
 		ASSERT_TRUE(created.ok());
@@ -182,7 +180,7 @@ TEST(storage_ranges, a_batch_may_hold_more_than_expected)
 		ASSERT_TRUE(batch.seal().ok());
 		EXPECT_EQ(batch.added_units(), 100u);
 		EXPECT_EQ(ranges.total_units(), 0u);
-		ranges.commit(batch);
+		ASSERT_TRUE(ranges.commit(batch).ok());
 	}
 	EXPECT_EQ(ranges.total_units(), 100u);
 	EXPECT_EQ(ranges.locate(57).sector, 57u * 16);
@@ -190,7 +188,7 @@ TEST(storage_ranges, a_batch_may_hold_more_than_expected)
 
 TEST(storage_ranges, finds_the_first_overlap)
 {
-	StorageRanges ranges;
+	Storage ranges;
 	ASSERT_TRUE(append(ranges, {{device(0, 2), 100, 10},
 				    {device(0, 1), 300, 10},
 				    {device(0, 1), 100, 10},
@@ -219,9 +217,9 @@ TEST(storage_ranges, finds_the_first_overlap)
 TEST(storage_ranges, random_against_a_model)
 {
 	std::mt19937_64 random(11);
-	StorageRanges ranges;
-	std::map<std::pair<u64, u64>, u64> taken; // (disk, sector) -> sectors
-	std::vector<std::pair<u32, u64>> units;	  // device index and sector of each
+	Storage ranges;
+	std::map<std::pair<u64, u64>, u64> taken;	// (disk, sector) -> sectors
+	std::vector<std::pair<shim_bdev *, u64>> units; // device and sector of each
 	for (u32 call = 0; call < 500; call++) {
 		std::vector<Given> given;
 		auto trial = taken;
@@ -243,14 +241,14 @@ TEST(storage_ranges, random_against_a_model)
 		for (auto &one : given) {
 			for (u64 s = (one.sector + 7) / 8 * 8; s + 8 <= one.sector + one.sectors;
 			     s += 8)
-				units.push_back({one.device.index, s});
+				units.push_back({one.device.bdev, s});
 		}
 	}
 	ASSERT_EQ(ranges.total_units(), units.size());
 	ASSERT_GT(units.size(), 1000u);
 	for (u32 unit = 0; unit < units.size(); unit++) {
 		const auto place = ranges.locate(unit);
-		ASSERT_EQ(place.device_index, units[unit].first);
+		ASSERT_EQ(place.bdev, units[unit].first);
 		ASSERT_EQ(place.sector, units[unit].second);
 		ASSERT_EQ(units[unit + place.units - 1].second,
 			  place.sector + (place.units - 1) * 8);
@@ -271,7 +269,7 @@ TEST(storage_ranges, random_against_a_model)
 TEST(storage_ranges, refuses_more_units_than_can_be_numbered)
 {
 	const u64 most = u64{~u32{0}} * 8;
-	StorageRanges ranges;
+	Storage ranges;
 	EXPECT_EQ(append_error(ranges, {{device(0, 1), 0, most + 8}}), Errno::Inval);
 	EXPECT_EQ(append_error(ranges, {{device(0, 1), 0, kHuge}}), Errno::Inval);
 	ASSERT_TRUE(append(ranges, {{device(0, 1), 0, most}}).ok());
@@ -283,7 +281,7 @@ TEST(storage_ranges, refuses_more_units_than_can_be_numbered)
 TEST(storage_ranges, sorts_what_comes_in_the_worst_order)
 {
 	for (int step : {1, -1}) {
-		StorageRanges ranges;
+		Storage ranges;
 		std::vector<Given> given;
 		for (int i = 0; i < 50'000; i++)
 			given.push_back({device(0, 1), u64(1'000'000 + step * i * 8), 8});
@@ -296,7 +294,7 @@ TEST(storage_ranges, each_failed_allocation_adds_nothing)
 {
 	const long before = fake::live_allocations();
 	{
-		StorageRanges ranges;
+		Storage ranges;
 		ASSERT_TRUE(append(ranges, {{device(0, 1), 0, 80}}).ok());
 		u64 sector = 1000;
 		const long faults = fake::walk_allocation_failures([&](long) {

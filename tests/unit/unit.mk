@@ -10,9 +10,9 @@
 
 UNIT_OUT := build/unit
 UNIT_CXX ?= $(CXX)
-UNIT_CORE := $(filter $(basename $(notdir $(wildcard src/core/*.cpp))),chunk_map cbt_map storage_ranges event_queue)
+UNIT_CORE := $(filter $(basename $(notdir $(wildcard src/core/*.cpp))),chunk_map cbt_map storage_ranges storage_places event_queue)
 UNIT_TESTS := $(filter-out bench_%,$(basename $(notdir $(wildcard tests/unit/*.cpp))))
-UNIT_THREADED := fake_port in_flight_test lock_test cbt_map_threads_test event_queue_test
+UNIT_THREADED := fake_port storage_places_test in_flight_test lock_test cbt_map_threads_test event_queue_test
 UNIT_BENCHES := $(filter bench_%,$(basename $(notdir $(wildcard tests/unit/*.cpp))))
 
 UNIT_FLAGS := -std=gnu++20 -g -O1 -Wall -Wextra -Werror -fno-omit-frame-pointer -MMD -MP -Iinclude -Iuapi

@@ -33,6 +33,7 @@ public:
 
 	u32 size() const { return size_; }
 	bool empty() const { return size_ == 0; }
+	u32 capacity() const { return capacity_; }
 	T &operator[](u32 index)
 	{
 		ASSERT(index < size_);

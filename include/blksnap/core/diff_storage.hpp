@@ -13,8 +13,7 @@
 #include <blksnap/base/lock.hpp>
 #include <blksnap/core/copy.hpp>
 #include <blksnap/core/event_queue.hpp>
-#include <blksnap/core/storage_ranges.hpp>
-#include <blksnap/port/bdev.h>
+#include <blksnap/core/storage_places.hpp>
 #include <blksnap/port/work.h>
 
 namespace blksnap
@@ -37,7 +36,7 @@ struct StoreBatch final : IoOwner {
 
 	DiffStorage &storage;
 	ListHook idle_hook;
-	StorageRanges::Place place;
+	StoragePlaces::Place place;
 	u32 parts_count = 0;
 	u32 pages = 0;
 	Part parts[kPages];
@@ -46,19 +45,15 @@ struct StoreBatch final : IoOwner {
 class DiffStorage final
 {
 public:
-	struct Place {
-		shim_bdev *bdev;
-		u64 sector; // relative to the device
-		u32 units;  // contiguous from there
-	};
 	struct GivenRange {
 		u64 sector;
 		u64 sectors;
 	};
 	// What is about to be appended.
 	struct Portion {
+		shim_bdev *bdev;
 		StorageRanges::Batch batch;
-		Vector<shim_bdev *> bdevs; // room for one more
+		StoragePlaces::Room places;
 	};
 
 	// `portion_sectors`: what is asked for when space runs low. Context: process.
@@ -69,10 +64,11 @@ public:
 	~DiffStorage();
 
 	// --- control: serialised by the snapshot ----------------------------------------------
-	// Checks ranges and makes room for them; nothing is added yet. Context: process.
-	Result<Portion> prepare(const shim_bdev_info &info, const Vector<GivenRange> &ranges);
-	// Adds what was prepared last, and takes over `bdev`. Cannot fail. Context: process.
-	void append(Portion &portion, shim_bdev *bdev);
+	// Checks ranges of `bdev` and makes room for them; nothing is added yet. Context: process.
+	Result<Portion> prepare(shim_bdev *bdev, const shim_bdev_info &info,
+				const Vector<GivenRange> &ranges);
+	// Adds what was prepared last, and takes over its device. Cannot fail. Context: process.
+	void append(Portion &portion);
 	bool empty() const { return total_units_.load(Order::Relaxed) == 0; }
 	// Calls body(first sector, sectors) for what of this disk's range was given as storage,
 	// in sectors of the disk.
@@ -89,7 +85,7 @@ public:
 	u32 progress() const { return progress_.load(Order::Relaxed); }
 
 	// Where a unit stands, and how many follow it there. Context: any.
-	Place locate(u32 unit);
+	StoragePlaces::Place locate(u32 unit) const { return places_.locate(unit); }
 
 	// After the last copy: waits until the last write has left. Context: process.
 	void drain();
@@ -129,7 +125,8 @@ private:
 
 	Ref<EventQueue> events_;
 	const u64 portion_sectors_;
-	Vector<shim_bdev *> bdevs_; // grows under the state lock; entries never change
+	StoragePlaces places_;
+	Vector<shim_bdev *> bdevs_; // those of places_; control only
 	Atomic<u32> total_units_;
 	Atomic<u32> progress_;
 	Atomic<u32> busy_; // batches being written

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <blksnap/base/vector.hpp>
+#include <blksnap/port/bdev.h>
 
 namespace blksnap
 {
@@ -21,7 +22,7 @@ public:
 	// The device that ranges are given on. Partitions of one disk share `disk_key`; `start_sector`
 	// is where the device begins on that disk.
 	struct Device {
-		u32 index = 0; // the caller's name for it, given back by locate()
+		shim_bdev *bdev = nullptr; // only handed through
 		u64 disk_key = 0;
 		u64 start_sector = 0;
 		u64 sectors = 0;
@@ -29,18 +30,13 @@ public:
 	};
 	// One range as given, and the units that could be cut from it (0: too small to be used).
 	struct Range {
-		u32 device_index = 0;
+		shim_bdev *bdev = nullptr;
 		u32 first_unit = 0;
 		u32 units = 0;
 		u64 unit_sector = 0; // of the first unit, relative to the device
 		u64 disk_key = 0;
 		u64 absolute_sector = 0; // as given, relative to the disk
 		u64 sectors = 0;	 // as given
-	};
-	struct Place {
-		u32 device_index = 0;
-		u64 sector = 0; // relative to the device
-		u32 units = 0;	// how many units from here on are contiguous
 	};
 	struct Span {
 		u64 sector = 0;
@@ -61,12 +57,19 @@ public:
 		Result<void> seal();
 		// Units that commit() will add.
 		u32 added_units() const { return total_units_ - base_units_; }
+		// Calls body(range) for all that were added, in order.
+		template <class F> void for_each_added(F &&body) const
+		{
+			for (u32 i = base_ranges_; i < ranges_.size(); i++)
+				body(ranges_[i]);
+		}
 
 	private:
 		friend class StorageRanges;
 
 		Vector<Range> ranges_;
 		Vector<u32> by_place_; // indices of ranges_, sorted by disk and sector
+		u32 base_ranges_ = 0;
 		u32 base_units_ = 0;
 		u32 total_units_ = 0;
 		bool sealed_ = false;
@@ -81,8 +84,6 @@ public:
 	void commit(Batch &batch);
 
 	u32 total_units() const { return total_units_; }
-	// `unit` < total_units(). Context: any, under the caller's lock.
-	Place locate(u32 unit) const;
 
 	// The first part of [sector, sector + sectors) of the disk, in sectors of the disk, that was
 	// given as storage; `sectors` 0: none. Context: any, under the caller's lock.
