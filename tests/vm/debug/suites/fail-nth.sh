@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Each place in each request, and in loading, where memory may be lacking or a user's page missing, one
+# by one: see tests/helpers/fail-nth.cpp.
+# vm: own-boot timeout=600 disks=0
+# shellcheck disable=SC2317 # Functions are called through check.
+# shellcheck source=tests/vm/tap
+. "$(dirname "$0")/../../tap"
+# shellcheck source=tests/vm/suites/lib/snapshot.sh
+. "$(dirname "$0")/../../suites/lib/snapshot.sh"
+# shellcheck source=tests/vm/debug/suites/lib/faults.sh
+. "$(dirname "$0")/lib/faults.sh"
+
+all_places()
+{
+	every_place_counts
+	fail-nth --module "$module" --origin /dev/origin --store /dev/store >"$work/places"
+}
+
+plan 3
+check 'an origin' null_disk origin 64
+check 'a store' null_disk store 64
+check 'one place after the other' all_places
+diag "$(<"$work/places")"
+finish

@@ -1,0 +1,169 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Random faults: allocations of the module, requests to the origin, to the store, and all of them. A
+# snapshot may be lost by them; its image never shows wrong data, the writer of the origin meets no error
+# but the origin's own, all can be ended, and the kernel has nothing to say.
+# vm: own-boot timeout=1500 disks=4 memory=3G
+# shellcheck disable=SC2317,SC2119 # Functions are called through check, or without their argument.
+# shellcheck source=tests/vm/tap
+. "$(dirname "$0")/../../tap"
+# shellcheck source=tests/vm/suites/lib/snapshot.sh
+. "$(dirname "$0")/../../suites/lib/snapshot.sh"
+# shellcheck source=tests/vm/debug/suites/lib/faults.sh
+. "$(dirname "$0")/lib/faults.sh"
+
+origin=/dev/vdb store=/dev/vdc
+blocks=8192
+store_sectors=$((128 * 2048))
+
+# Tries to make a snapshot; what was made of it is ended with the faults off.
+# attempt: Return: 0 if it was taken.
+attempt()
+{
+	create "$origin" || return
+	append "$store" 0:"$store_sectors" && limited_take
+}
+
+end_attempt()
+{
+	no_faults
+	[[ -z $snapshot ]] || destroy || return
+	snapshot=''
+	same "$(blksnap snapshot_collect)" ''
+}
+
+# One reading without faults tells what the image shows, those with them must be like it. It may have been
+# lost before, for good.
+shows_one_instant()
+{
+	local image
+
+	image=$(image_of "$origin")
+	no_faults
+	stamped-io learn "$image" "$work/at-cut" --count "$blocks" || { image_is_lost "$image" && return; }
+	memory_faults "$1"
+	stamped-io read "$image" "$work/at-cut" --count "$blocks" --seconds 2 --allow-errors
+}
+
+# Snapshots come and go while a writer writes; its writes must all succeed.
+memory_is_scarce()
+{
+	local percent=$1 round taken=0 failed=0
+
+	stamped-io fill "$origin" "$work/origin" --count "$blocks" --seed "$percent" >/dev/null || return
+	start_stamped write "$origin" "$work/origin" --count "$blocks" --seconds 3600 --seed "$percent"
+	for round in {1..25}; do
+		snapshot=''
+		memory_faults "$percent"
+		if attempt; then
+			taken=$((taken + 1))
+			shows_one_instant "$percent" || return
+		else
+			failed=$((failed + 1))
+		fi
+		end_attempt || return
+	done
+	stop_stamped && stamped-io check "$origin" "$work/origin" --count "$blocks" || return
+	echo "$taken taken, $failed failed" | tee "$work/counts"
+	((taken && failed))
+}
+
+# faulty_disks PERCENT MEMORY_PERCENT DISK...: with a snapshot held, requests to the disks fail.
+faulty_disks()
+{
+	local percent=$1 memory_percent=$2 round image errors=0
+
+	shift 2
+	for round in 1 2 3 4; do
+		stamped-io fill "$origin" "$work/at-cut" --count "$blocks" --seed "$round" >/dev/null || return
+		attempt || return
+		image=$(image_of "$origin")
+		io_faults "$percent" "$@"
+		((memory_percent == 0)) || memory_faults "$memory_percent"
+		start_load "$origin" --size=32M --continue_on_error=all
+		stamped-io read "$image" "$work/at-cut" --count "$blocks" --seconds 8 --allow-errors >"$work/reader" || {
+			cat "$work/reader"
+			return 1
+		}
+		grep -q 'errors=[1-9]' "$work/reader" && errors=$((errors + 1))
+		end_load "$load"
+		end_attempt || return
+	done
+	echo "in $errors of 4 rounds reads of the image failed"
+	((errors))
+}
+
+# The store fails: the writer of the origin must not notice.
+faulty_store()
+{
+	local round lost=0
+
+	for round in 1 2 3 4; do
+		stamped-io fill "$origin" "$work/origin" --count "$blocks" --seed "$round" >/dev/null || return
+		cp "$work/origin" "$work/at-cut"
+		attempt || return
+		io_faults 1 "$store"
+		start_stamped write "$origin" "$work/origin" --count "$blocks" --seconds 3600 --seed "$round"
+		stamped-io read "$(image_of "$origin")" "$work/at-cut" --count "$blocks" --seconds 6 --allow-errors || return
+		stop_stamped || return
+		corrupted_event 1000 && lost=$((lost + 1))
+		end_attempt && stamped-io check "$origin" "$work/origin" --count "$blocks" || return
+	done
+	((lost))
+}
+
+# The areas that move data, with faults all over: what a test expects may not come, but nothing hangs,
+# nothing is left, the kernel has no complaint. The module is loaded anew by some of them.
+areas=(image operations snapshot storage events discard stacking cbt collect)
+
+# follow KIND PERCENT: faults for whatever module and disks are there, until it is killed
+follow()
+{
+	local disk
+
+	while sleep 0.2; do
+		case $1 in
+		memory) memory_faults "$2" ;;
+		disks)
+			io_faults "$2"
+			for disk in /sys/block/{nullb*,sd*,dm-*}/make-it-fail; do
+				echo 1 >"$disk"
+			done
+			;;
+		esac 2>/dev/null
+	done
+}
+
+areas_with()
+{
+	local kind=$1 percent=$2 follower bad
+
+	follow "$kind" "$percent" &
+	follower=$!
+	KSELFTEST_SLOWDOWN=$VM_SLOWDOWN BLKSNAP_MODULE=$module KSELFTEST_DIR=/host/build/kselftest \
+		/host/tests/kselftest/run_kselftest.sh "${areas[@]}" >"/results/kselftest-$kind" 2>&1
+	kill "$follower"
+	wait "$follower"
+	no_faults
+	grep '^# tests:' "/results/kselftest-$kind" || return
+	bad=$(grep -E 'took longer|cannot be killed|^ *# kernel:|left behind|ended by signal' "/results/kselftest-$kind")
+	echo "$bad"
+	[[ -z $bad ]]
+}
+
+plan 11
+check 'the module loads' load_module
+for percent in 1 5; do
+	check "of the module's allocations $percent in 100 fail" memory_is_scarce "$percent"
+	[[ ! -f $work/counts ]] || diag "$(<"$work/counts")"
+done
+check 'the store fails 1 request in 100' faulty_store
+check 'the origin fails 1 request in 100' faulty_disks 1 0 "$origin"
+check 'both do' faulty_disks 1 0 "$origin" "$store"
+check 'both do, and memory is scarce' faulty_disks 1 1 "$origin" "$store"
+check 'trackers go' remove_trackers
+check 'the module goes' unload_module
+check 'kselftests while memory is scarce' areas_with memory 1
+check 'kselftests on failing disks' areas_with disks 1
+finish

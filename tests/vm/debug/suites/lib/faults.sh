@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Faults that the kernel can be made to have: Documentation/fault-injection of the kernel. Source it
+# after snapshot.sh.
+
+debug=/sys/kernel/debug
+[[ -d $debug/failslab ]] || skip_all 'the kernel has no fault injection'
+
+attribute()
+{
+	[[ ! -d $debug/$1 ]] || echo "$3" >"$debug/$1/$2"
+}
+
+# Whatever is allocated counts as a place for faults, and none is reported: that would be a complaint.
+every_place_counts()
+{
+	local kind
+
+	for kind in failslab fail_page_alloc fail_make_request fail_usercopy; do
+		attribute $kind verbose 0
+		attribute $kind times -1
+	done
+	attribute failslab ignore-gfp-wait N
+	attribute fail_page_alloc ignore-gfp-wait N
+	attribute fail_page_alloc ignore-gfp-highmem N
+	attribute fail_page_alloc min-order 0
+}
+
+# no_faults: all goes well again
+no_faults()
+{
+	local kind disk
+
+	for kind in failslab fail_page_alloc fail_make_request; do
+		attribute $kind probability 0
+	done
+	for disk in /sys/block/*/make-it-fail; do
+		echo 0 >"$disk"
+	done
+}
+
+# Only what the module asks for fails: what has its text among the callers.
+only_module()
+{
+	local kind size start
+
+	read -r size start < <(gawk '$1 == "blksnap" { print $2, $6 }' /proc/modules) || return
+	for kind in failslab fail_page_alloc; do
+		attribute "$kind" stacktrace-depth 32
+		attribute "$kind" require-start "$start"
+		attribute "$kind" require-end $((start + size))
+	done
+}
+
+# memory_faults PERCENT: of the allocations of the module
+memory_faults()
+{
+	local kind
+
+	every_place_counts
+	only_module
+	for kind in failslab fail_page_alloc; do
+		attribute $kind probability "$1"
+	done
+}
+
+# io_faults PERCENT DISK...: of the requests to disks
+io_faults()
+{
+	local disk
+
+	every_place_counts
+	attribute fail_make_request probability "$1"
+	for disk in "${@:2}"; do
+		echo 1 >"/sys/block/${disk##*/}/make-it-fail"
+	done
+}
