@@ -24,6 +24,8 @@ namespace
 {
 
 constexpr unsigned kMostPlaces = 20000;
+// Nearly all of loading is the kernel's; the module's own part comes last.
+constexpr unsigned kPlacesOfLoading = 200;
 
 struct Options {
 	std::string module, origin, store;
@@ -43,21 +45,25 @@ public:
 	Fault(const Fault &) = delete;
 	Fault &operator=(const Fault &) = delete;
 
-	// Return: whether it was met.
+	// Return: whether it was met. If not, it may be met in the question, which then fails.
 	bool end()
 	{
 		char text[16] = "";
-		if (pread(fd_, text, sizeof(text) - 1, 0) < 0)
+		const ssize_t length = pread(fd_, text, sizeof(text) - 1, 0);
+		if (length < 0 && errno != EFAULT && errno != ENOMEM)
 			throw std::system_error(errno, std::generic_category(), "fail-nth");
 		set(0);
-		return std::atoi(text) == 0;
+		return length > 0 && std::atoi(text) == 0;
 	}
 
 private:
 	void set(unsigned place) const
 	{
 		const std::string text = std::to_string(place);
-		if (pwrite(fd_, text.data(), text.size(), 0) < 0)
+		ssize_t length = pwrite(fd_, text.data(), text.size(), 0);
+		if (length < 0) // what was left of the fault
+			length = pwrite(fd_, text.data(), text.size(), 0);
+		if (length < 0)
 			throw std::system_error(errno, std::generic_category(), "fail-nth");
 	}
 
@@ -77,40 +83,68 @@ bool says_so(int error)
 	       error == EAGAIN || error == EINTR;
 }
 
-// Return: whether all went well.
-bool sweep(const Operation &operation)
-{
-	unsigned place = 1, failed = 0;
+enum class Step {
+	Met,   // a fault came, and all was well
+	Unmet, // no fault was left to come, and all was well
+	Wrong,
+};
 
-	for (; place < kMostPlaces; place++) {
-		operation.prepare();
-		Fault fault(place);
-		const int error = operation.perform();
-		const bool met = fault.end();
-		if (!met && error) {
-			std::printf("%s: %s without a fault\n", operation.name,
-				    strerrorname_np(error));
-			return false;
-		}
-		if (!says_so(error)) {
-			std::printf("%s: place %u gives %s\n", operation.name, place,
-				    strerrorname_np(error));
-			return false;
-		}
-		failed += error != 0;
-		try {
-			operation.clean(error);
-		} catch (const std::exception &wrong) {
-			std::printf("%s: after place %u, which gave %d: %s\n", operation.name,
-				    place, error, wrong.what());
-			return false;
-		}
-		if (!met)
-			break;
+Step step(const Operation &operation, unsigned place, unsigned &failed)
+{
+	operation.prepare();
+	Fault fault(place);
+	const int error = operation.perform();
+	const bool met = fault.end();
+
+	if (!met && error) {
+		std::printf("%s: %s without a fault\n", operation.name, strerrorname_np(error));
+		return Step::Wrong;
 	}
-	std::printf("%s: %u places, %u failed it\n", operation.name, place - 1, failed);
+	if (!says_so(error)) {
+		std::printf("%s: place %u gives %s\n", operation.name, place,
+			    strerrorname_np(error));
+		return Step::Wrong;
+	}
+	failed += error != 0;
+	try {
+		operation.clean(error);
+	} catch (const std::exception &wrong) {
+		std::printf("%s: after place %u, which gave %d: %s\n", operation.name, place, error,
+			    wrong.what());
+		return Step::Wrong;
+	}
+	return met ? Step::Met : Step::Unmet;
+}
+
+// All places from `first` on. Return: whether all went well.
+bool sweep(const Operation &operation, unsigned first = 1)
+{
+	unsigned place = first, failed = 0;
+	Step last = Step::Met;
+
+	while (place < kMostPlaces && (last = step(operation, place, failed)) == Step::Met)
+		place++;
+	if (last == Step::Wrong)
+		return false;
+	std::printf("%s: places %u to %u, %u failed it\n", operation.name, first, place - 1,
+		    failed);
 	std::fflush(stdout);
-	return place < kMostPlaces;
+	return last == Step::Unmet;
+}
+
+// The last `count` places: what stands before them is not ours. Return: whether all went well.
+bool sweep_last(const Operation &operation, unsigned count)
+{
+	unsigned met = 0, unmet = kMostPlaces, failed = 0;
+
+	while (met + 1 < unmet) {
+		const unsigned middle = met + (unmet - met) / 2;
+		const Step found = step(operation, middle, failed);
+		if (found == Step::Wrong)
+			return false;
+		(found == Step::Met ? met : unmet) = middle;
+	}
+	return sweep(operation, met > count ? met - count : 1);
 }
 
 void demand(bool condition, const char *text)
@@ -121,12 +155,9 @@ void demand(bool condition, const char *text)
 
 // --- the module ------------------------------------------------------------------------------
 
-int load(const std::string &module)
+int load(int fd)
 {
-	const int fd = open(module.c_str(), O_RDONLY | O_CLOEXEC);
-	const int error = syscall(SYS_finit_module, fd, "", 0) ? errno : 0;
-	close(fd);
-	return error;
+	return syscall(SYS_finit_module, fd, "", 0) ? errno : 0;
 }
 
 // Somebody may still look at a device that just appeared: udev does.
@@ -140,14 +171,15 @@ int unload()
 	}
 }
 
-bool sweep_module(const Options &options)
+bool sweep_module(int module)
 {
-	return sweep({"load", [] {}, [&] { return load(options.module); },
-		      [](int error) {
-			      demand(error ? access("/sys/module/blksnap", F_OK) != 0
-					   : unload() == 0,
-				     "the module is still there");
-		      }});
+	return sweep_last({"load", [] {}, [&] { return load(module); },
+			   [](int error) {
+				   demand(error ? access("/sys/module/blksnap", F_OK) != 0
+						: unload() == 0,
+					  "the module is still there");
+			   }},
+			  kPlacesOfLoading);
 }
 
 // --- requests --------------------------------------------------------------------------------
@@ -313,9 +345,10 @@ bool sweep_data(Scene &scene)
 
 int run(const Options &options)
 {
-	bool good = sweep_module(options);
+	const int module = open(options.module.c_str(), O_RDONLY | O_CLOEXEC);
+	bool good = sweep_module(module);
 
-	demand(!load(options.module), "the module does not load");
+	demand(!load(module), "the module does not load");
 	{
 		Scene scene{
 			{}, device_of(options.origin), device_of(options.store), options.origin};

@@ -18,6 +18,10 @@ all_places()
 	fail-nth --module "$module" --origin /dev/origin --store /dev/store >"$work/places"
 }
 
+# What the kernel says when it has no memory for itself: for the code of a hook, or to load a module.
+expect_kernel_message 'vmalloc error: size [0-9]+, vm_struct allocation failed'
+expect_kernel_message 'page allocation failure: order:'
+
 plan 3
 check 'an origin' null_disk origin 64
 check 'a store' null_disk store 64
