@@ -16,7 +16,8 @@ COMPLAINT = re.compile("|".join((
     r"Call Trace:", r"kmem_cache_destroy", r"Slab cache still has objects",
     r"scheduling while atomic", r"sleeping function called from invalid", r"unable to handle",
     r"unreferenced object", r"leaked module reference", r"unkillable task", r"kmemleak: unreferenced",
-    r"new suspected memory leaks", r"list_(add|del) corruption", r"ODEBUG:", r"Bad page state",
+    r"new suspected memory leaks", r"leak detector disabled", r"list_(add|del) corruption", r"ODEBUG:",
+    r"Bad page state",
 )))
 
 # What announces a facility contains the words of its complaints.
@@ -27,6 +28,11 @@ HARMLESS = re.compile(r"lockdep (is|has|not) |Running RCU self tests|lockdep_dep
 
 BLOCK_BEGIN = re.compile(r"\[ cut here \]")
 BLOCK_END = re.compile(r"---\[ end trace ")
+# A message without such marks that a trace of the stack follows, as of an allocation that failed.
+TRACE_BEGIN = re.compile(r"Call Trace:")
+TRACE_END = re.compile(r"</TASK>")
+TRACE_DISTANCE = 4
+LEAK_BEGIN = re.compile(r"kmemleak: unreferenced object")  # As guest/init writes it; what it tells is indented.
 MARK = re.compile(r"vm: begin ")  # guest/run-suites says whose turn it is.
 CONTEXT_LINES = 12
 
@@ -40,8 +46,22 @@ def forgive(lines: list, expected: list) -> list:
     for block in _blocks(lines):
         if len(block) > 1 and any(pattern.search(line) for line in block):
             continue
-        kept += [line for line in block if not pattern.search(line)]
-    return kept
+        kept += block
+    forgiven = set()
+    for number, line in enumerate(kept):
+        if pattern.search(line):
+            forgiven |= {number} | _trace_after(kept, number)
+    return [line for number, line in enumerate(kept) if number not in forgiven]
+
+
+def _trace_after(lines: list, number: int) -> set:
+    """The numbers of the lines of the stack that the kernel printed for the one of this number, if it did."""
+    for begin in range(number + 1, min(len(lines), number + 1 + TRACE_DISTANCE)):
+        if TRACE_BEGIN.search(lines[begin]):
+            for end in range(begin, len(lines)):
+                if TRACE_END.search(lines[end]):
+                    return set(range(begin, end + 1))
+    return set()
 
 
 def complaints(lines: list) -> list:
@@ -69,17 +89,27 @@ def read(path: Path) -> list:
 
 
 def _blocks(lines: list):
-    """Single lines, and the dumps between a cut mark and its end as one."""
+    """Single lines; the dumps between a cut mark and its end, and each leaked object, as one."""
     block = []
     for line in lines:
-        if BLOCK_BEGIN.search(line) and block:
+        if block and LEAK_BEGIN.match(block[0]):
+            if line.startswith("  "):
+                block.append(line)
+                continue
+            yield block
+            block = []
+        begins = BLOCK_BEGIN.search(line) or LEAK_BEGIN.match(line)
+        if begins and block:
             yield from ([kept] for kept in block)
             block = []
-        if block or BLOCK_BEGIN.search(line):
+        if block or begins:
             block.append(line)
         else:
             yield [line]
         if block and BLOCK_END.search(line):
             yield block
             block = []
-    yield from ([kept] for kept in block)
+    if block and LEAK_BEGIN.match(block[0]):
+        yield block
+    else:
+        yield from ([kept] for kept in block)
