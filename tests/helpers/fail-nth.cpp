@@ -3,12 +3,13 @@
 // fail-nth: every place where a request or the loading of the module may run out of memory, one after
 // the other, on a kernel with CONFIG_FAULT_INJECTION.
 //
-//   fail-nth --module FILE --origin DEVICE --store DEVICE
+//   fail-nth --module FILE --origin DEVICE --store DEVICE [--from OPERATION]
 //
 // An operation is repeated, and each time the kernel fails one more of the allocations and accesses to
 // user memory that the task makes in it: the first, the second, ... until none was left to fail. It must
 // then either succeed all the same or fail with an errno that says so, and leave nothing behind. What
-// it prints for an operation is the number of places. Needs /proc/thread-self/fail-nth; the attributes in
+// it prints for an operation is the number of places. With --from, what comes before this operation is
+// left out: "load", "create", "take" ... as it is printed. Needs /proc/thread-self/fail-nth; the attributes in
 // debugfs (failslab/ignore-gfp-wait and so on) say which places count.
 #include "control.hpp"
 
@@ -30,6 +31,16 @@ constexpr unsigned kPlacesOfLoading = 200;
 struct Options {
 	std::string module, origin, store;
 };
+
+// The operation to begin with; empty once it came.
+std::string awaited;
+
+bool is_left_out(const char *name)
+{
+	if (awaited == name)
+		awaited.clear();
+	return !awaited.empty();
+}
 
 // Between its making and its end the task meets one fault, in its n-th place.
 class Fault
@@ -100,11 +111,9 @@ Step step(const Operation &operation, unsigned place, unsigned &failed)
 		std::printf("%s: %s without a fault\n", operation.name, strerrorname_np(error));
 		return Step::Wrong;
 	}
-	if (!says_so(error)) {
+	if (!says_so(error))
 		std::printf("%s: place %u gives %s\n", operation.name, place,
 			    strerrorname_np(error));
-		return Step::Wrong;
-	}
 	failed += error != 0;
 	try {
 		operation.clean(error);
@@ -113,6 +122,8 @@ Step step(const Operation &operation, unsigned place, unsigned &failed)
 			    wrong.what());
 		return Step::Wrong;
 	}
+	if (!says_so(error))
+		return Step::Wrong;
 	return met ? Step::Met : Step::Unmet;
 }
 
@@ -122,6 +133,8 @@ bool sweep(const Operation &operation, unsigned first = 1)
 	unsigned place = first, failed = 0;
 	Step last = Step::Met;
 
+	if (is_left_out(operation.name))
+		return true;
 	while (place < kMostPlaces && (last = step(operation, place, failed)) == Step::Met)
 		place++;
 	if (last == Step::Wrong)
@@ -137,6 +150,8 @@ bool sweep_last(const Operation &operation, unsigned count)
 {
 	unsigned met = 0, unmet = kMostPlaces, failed = 0;
 
+	if (is_left_out(operation.name))
+		return true;
 	while (met + 1 < unmet) {
 		const unsigned middle = met + (unmet - met) / 2;
 		const Step found = step(operation, middle, failed);
@@ -360,6 +375,7 @@ int run(const Options &options)
 		scene.end();
 	}
 	demand(!unload(), "the module does not go");
+	demand(awaited.empty(), "there is no such operation to begin with");
 	return good ? 0 : 1;
 }
 
@@ -373,11 +389,12 @@ int main(int argc, char **argv)
 		const std::string name = argv[i];
 		(name == "--module"   ? options.module
 		 : name == "--origin" ? options.origin
-				      : options.store) = argv[i + 1];
+		 : name == "--store"  ? options.store
+				      : awaited) = argv[i + 1];
 	}
 	if (options.module.empty() || options.origin.empty() || options.store.empty()) {
-		std::fprintf(stderr,
-			     "usage: fail-nth --module FILE --origin DEVICE --store DEVICE\n");
+		std::fprintf(stderr, "usage: fail-nth --module FILE --origin DEVICE --store DEVICE "
+				     "[--from OPERATION]\n");
 		return 2;
 	}
 	try {
