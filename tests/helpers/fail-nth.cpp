@@ -3,19 +3,20 @@
 // fail-nth: every place where a request or the loading of the module may run out of memory, one after
 // the other, on a kernel with CONFIG_FAULT_INJECTION.
 //
-//   fail-nth --module FILE --origin DEVICE --store DEVICE [--from OPERATION]
+//   fail-nth --module FILE --origin DEVICE --store DEVICE [--from OPERATION[:PLACE]]
 //
 // An operation is repeated, and each time the kernel fails one more of the allocations and accesses to
 // user memory that the task makes in it: the first, the second, ... until none was left to fail. It must
 // then either succeed all the same or fail with an errno that says so, and leave nothing behind. What
 // it prints for an operation is the number of places. With --from, what comes before this operation is
-// left out: "load", "create", "take" ... as it is printed. Needs /proc/thread-self/fail-nth; the attributes in
+// left out: "load", "create", "take:527" ... as it is printed. Needs /proc/thread-self/fail-nth; the attributes in
 // debugfs (failslab/ignore-gfp-wait and so on) say which places count.
 #include "control.hpp"
 
 #include <linux/fs.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <functional>
@@ -32,13 +33,25 @@ struct Options {
 	std::string module, origin, store;
 };
 
-// The operation to begin with; empty once it came.
+// The operation to begin with, empty once it came, and its first place.
 std::string awaited;
+unsigned awaited_place = 1;
 
-bool is_left_out(const char *name)
+void set_awaited(const std::string &text)
 {
-	if (awaited == name)
+	const auto colon = text.find(':');
+	awaited = text.substr(0, colon);
+	if (colon != std::string::npos)
+		awaited_place = std::stoul(text.substr(colon + 1));
+}
+
+// `first` becomes the place to begin with. Return: whether the operation has no turn.
+bool is_left_out(const char *name, unsigned &first)
+{
+	if (awaited == name) {
 		awaited.clear();
+		first = awaited_place;
+	}
 	return !awaited.empty();
 }
 
@@ -130,11 +143,12 @@ Step step(const Operation &operation, unsigned place, unsigned &failed)
 // All places from `first` on. Return: whether all went well.
 bool sweep(const Operation &operation, unsigned first = 1)
 {
-	unsigned place = first, failed = 0;
+	unsigned failed = 0;
 	Step last = Step::Met;
 
-	if (is_left_out(operation.name))
+	if (is_left_out(operation.name, first))
 		return true;
+	unsigned place = first;
 	while (place < kMostPlaces && (last = step(operation, place, failed)) == Step::Met)
 		place++;
 	if (last == Step::Wrong)
@@ -150,7 +164,9 @@ bool sweep_last(const Operation &operation, unsigned count)
 {
 	unsigned met = 0, unmet = kMostPlaces, failed = 0;
 
-	if (is_left_out(operation.name))
+	unsigned first = 1;
+
+	if (is_left_out(operation.name, first))
 		return true;
 	while (met + 1 < unmet) {
 		const unsigned middle = met + (unmet - met) / 2;
@@ -159,7 +175,7 @@ bool sweep_last(const Operation &operation, unsigned count)
 			return false;
 		(found == Step::Met ? met : unmet) = middle;
 	}
-	return sweep(operation, met > count ? met - count : 1);
+	return sweep(operation, std::max(first, met > count ? met - count : 1));
 }
 
 void demand(bool condition, const char *text)
@@ -199,7 +215,7 @@ bool sweep_module(int module)
 
 // --- requests --------------------------------------------------------------------------------
 
-// What all operations on a snapshot share. The tracker is gone after each round, too.
+// What all operations on a snapshot share. Where the tracker is of no interest it stays, which is quicker.
 struct Scene {
 	Control control;
 	blk_snap_dev origin, store;
@@ -218,17 +234,22 @@ struct Scene {
 		blk_snap_tracker_remove argument{origin};
 		return control.try_call(IOCTL_BLK_SNAP_TRACKER_REMOVE, &argument);
 	}
-	// Ends all there is. A snapshot that cannot be ended, or a tracker, is left behind.
-	void end()
+	void end_snapshots()
 	{
 		blk_snap_uuid ids[8];
 		blk_snap_snapshot_collect list{8, ids};
 		control.call(IOCTL_BLK_SNAP_SNAPSHOT_COLLECT, &list, "collect");
 		for (unsigned i = 0; i < list.count; i++)
 			demand(!control.try_destroy(ids[i]), "a snapshot that cannot be ended");
+		demand(!control.snapshots(), "a snapshot is left");
+	}
+	// Ends all there is. A snapshot that cannot be ended, or a tracker, is left behind.
+	void end()
+	{
+		end_snapshots();
 		const int error = remove();
 		demand(!error || error == ENODATA, "a tracker that cannot be removed");
-		demand(!control.snapshots() && !control.trackers(), "something is left");
+		demand(!control.trackers(), "a tracker is left");
 	}
 };
 
@@ -253,7 +274,7 @@ std::string image_path(const Scene &scene)
 
 bool sweep_life(Scene &scene)
 {
-	const auto end = [&](int) { scene.end(); };
+	const auto end = [&](int) { scene.end_snapshots(); };
 	const auto created = [&] { scene.create(); };
 	const auto ready = [&] {
 		scene.create();
@@ -288,13 +309,13 @@ bool sweep_life(Scene &scene)
 			      demand(!error || !scene.control.try_append(scene.id, scene.store,
 									 {{0, 8192}}),
 				     "storage that is half appended");
-			      scene.end();
+			      scene.end_snapshots();
 		      }}) &
 	       sweep({"take", ready, [&] { return scene.control.try_take(scene.id); },
 		      [&](int error) {
 			      demand(!error || !scene.control.try_take(scene.id),
 				     "cannot be taken again");
-			      scene.end();
+			      scene.end_snapshots();
 		      }}) &
 	       sweep({"destroy", taken, [&] { return scene.control.try_destroy(scene.id); }, end}) &
 	       sweep({"tracker remove",
@@ -384,20 +405,22 @@ int run(const Options &options)
 int main(int argc, char **argv)
 {
 	Options options;
+	std::string from;
 
 	for (int i = 1; i + 1 < argc; i += 2) {
 		const std::string name = argv[i];
 		(name == "--module"   ? options.module
 		 : name == "--origin" ? options.origin
 		 : name == "--store"  ? options.store
-				      : awaited) = argv[i + 1];
+				      : from) = argv[i + 1];
 	}
 	if (options.module.empty() || options.origin.empty() || options.store.empty()) {
 		std::fprintf(stderr, "usage: fail-nth --module FILE --origin DEVICE --store DEVICE "
-				     "[--from OPERATION]\n");
+				     "[--from OPERATION[:PLACE]]\n");
 		return 2;
 	}
 	try {
+		set_awaited(from);
 		return run(options);
 	} catch (const std::exception &error) {
 		std::printf("fail-nth: %s\n", error.what());
