@@ -80,11 +80,12 @@ void shim_mutex_unlock(struct shim_mutex *mutex)
 	mutex_unlock(as_mutex(mutex));
 }
 
+/* One class for all, which lockdep wants to have one name. */
 void shim_waitqueue_init(struct shim_waitqueue *queue, const char *name)
 {
 	static struct lock_class_key key;
 
-	__init_waitqueue_head(as_waitqueue(queue), name, &key);
+	__init_waitqueue_head(as_waitqueue(queue), "blksnap wait queue", &key);
 }
 
 void shim_waitqueue_destroy(struct shim_waitqueue *queue) {}
