@@ -53,18 +53,17 @@ shows_one_instant()
 	stamped-io read "$image" "$work/at-cut" --count "$blocks" --seconds 2 --allow-errors
 }
 
-# memory_is_scarce ROUNDS PERCENT HELD_PERCENT: snapshots come and go while a writer writes; its writes must
-# all succeed. Making one takes so many allocations that few are made if more than 1 in 100 fails; there are
-# more rounds until one was.
+# memory_is_scarce ROUNDS PERMILLE HELD_PERCENT: snapshots come and go while a writer writes; its writes must
+# all succeed. Making one takes so many allocations that few are made if 1 in 100 fails: 1 of 23 was.
 memory_is_scarce()
 {
-	local rounds=$1 percent=$2 held_percent=$3 round taken=0 failed=0
+	local rounds=$1 permille=$2 held_percent=$3 round taken=0 failed=0
 
-	stamped-io fill "$origin" "$work/origin" --count "$blocks" --seed "$percent" >/dev/null || return
-	start_stamped write "$origin" "$work/origin" --count "$blocks" --seconds 3600 --seed "$percent"
-	for ((round = 1; round <= rounds || (!taken && round <= 4 * rounds); round++)); do
+	stamped-io fill "$origin" "$work/origin" --count "$blocks" --seed "$permille" >/dev/null || return
+	start_stamped write "$origin" "$work/origin" --count "$blocks" --seconds 3600 --seed "$permille"
+	for ((round = 1; round <= rounds || ((!taken || (!failed && permille)) && round <= 4 * rounds); round++)); do
 		snapshot=''
-		memory_faults "$percent"
+		memory_faults "$permille" 10
 		if attempt; then
 			taken=$((taken + 1))
 			shows_one_instant "$held_percent" || return
@@ -75,7 +74,7 @@ memory_is_scarce()
 	done
 	stop_stamped && stamped-io check "$origin" "$work/origin" --count "$blocks" || return
 	echo "$taken taken, $failed failed" >"$work/counts"
-	((taken && (failed || percent == 0)))
+	((taken && (failed || permille == 0)))
 }
 
 # faulty_disks PERCENT MEMORY_PERCENT DISK...: with a snapshot held, requests to the disks fail.
@@ -125,7 +124,7 @@ faulty_store()
 
 plan 9
 check 'the module loads' load_module
-check "of the module's allocations 1 in 100 fails, and with a snapshot held 5" memory_is_scarce 12 1 5
+check "of the module's allocations 3 in 1000 fail, and with a snapshot held 5 in 100" memory_is_scarce 12 3 5
 counts
 check '1 in 5, with a snapshot held' memory_is_scarce 4 0 20
 counts

@@ -329,9 +329,10 @@ start_load()
 }
 loads=()
 
+# Not by SIGINT: it is ignored in the background until fio has begun, which takes long on some kernels.
 end_load()
 {
-	kill -INT "$1" 2>/dev/null || return 0
+	kill -TERM "$1" 2>/dev/null || return 0
 	wait "$1"
 }
 

@@ -53,7 +53,7 @@ only_module()
 	done
 }
 
-# memory_faults PERCENT: of the allocations of the module
+# memory_faults PERCENT [INTERVAL]: of the allocations of the module, of each INTERVAL-th only
 memory_faults()
 {
 	local kind
@@ -61,6 +61,7 @@ memory_faults()
 	every_place_counts
 	only_module
 	for kind in failslab fail_page_alloc; do
+		attribute $kind interval "${2:-1}"
 		attribute $kind probability "$1"
 	done
 }
