@@ -3,6 +3,7 @@
 #
 # Each place in each request, and in loading, where memory may be lacking or a user's page missing, one
 # by one: see tests/helpers/fail-nth.cpp. $TEST_FAIL_NTH_FROM is the operation to begin with.
+# Half an hour on 6.1-kasan, emulated, on a machine that does other things as well.
 # vm: own-boot timeout=900 disks=0
 # shellcheck disable=SC2317 # Functions are called through check.
 # shellcheck source=tests/vm/tap
