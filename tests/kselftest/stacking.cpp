@@ -72,6 +72,7 @@ public:
 	{
 		settle();
 		(void)run({"mdadm", "--stop", "--quiet", path_});
+		settle(); // the link goes when udev gets to it
 	}
 	MirrorDisk(const MirrorDisk &) = delete;
 	MirrorDisk &operator=(const MirrorDisk &) = delete;
