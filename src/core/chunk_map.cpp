@@ -6,9 +6,8 @@
 // instead of splitting, and a full leaf first evens out with its right neighbour. Nodes are never
 // removed, so no merging exists.
 //
-// What lies behind the last entry of a node sorts behind it too, so that searches need not look at the
-// count: their steps are always the same, and laid out in a row when they are compiled. The one block that
-// sorts as high is cut off by the count.
+// What lies behind the last entry of a node sorts behind every block, so that searches need not look at
+// the count: their steps are always the same, and laid out in a row when they are compiled.
 #include <blksnap/core/chunk_map.hpp>
 
 namespace blksnap
@@ -17,7 +16,8 @@ namespace blksnap
 namespace
 {
 
-constexpr u64 kLeafSpan = u64{1} << 24;
+// One less than a place could tell apart: kNoPlace sorts behind every block of the span.
+constexpr u64 kLeafSpan = (u64{1} << 24) - 1;
 constexpr u32 kLeafEntries = 126;
 constexpr u32 kInnerChildren = 63;
 // A crowded inner node is split by the next insert that needs a leaf below it, unless that insert
@@ -67,10 +67,11 @@ struct ChunkMap::Leaf {
 
 	bool in_span(u64 block) const;
 	bool accepts(u64 block) const { return !full() && in_span(block); }
+	u32 last_until(u64 block) const;
 	u32 position(u64 block) const;
 	bool continues(u32 i, u64 block, u32 unit) const;
 	Run run(u32 i, u64 block, u64 limit_blocks) const;
-	void lengthen(Run &run, u32 i, u64 limit_blocks) const;
+	Run long_run(u32 i, u64 block, u64 limit_blocks) const;
 
 	void empty(u32 first, u32 end);
 	void rebase(u64 base);
@@ -89,7 +90,8 @@ struct ChunkMap::Inner {
 	u64 keys[kInnerChildren];
 	void *children[kInnerChildren];
 
-	u32 child_of(u64 block) const;
+	const u64 *key_of(u64 block) const;
+	u32 child_of(u64 block) const { return static_cast<u32>(key_of(block) - keys); }
 	void empty(u32 first, u32 end);
 	void link(u32 i, u64 key, void *child);
 };
@@ -102,18 +104,21 @@ bool ChunkMap::Leaf::in_span(u64 block) const
 	return start(count - 1) - block < kLeafSpan;
 }
 
-// How many entries start at or before `block`.
-inline u32 ChunkMap::Leaf::position(u64 block) const
+// The last entry that starts at or before `block`, which is not less than the base.
+inline u32 ChunkMap::Leaf::last_until(u64 block) const
 {
-	if (block < base)
-		return 0;
 	if (block - base >= kLeafSpan)
-		return count;
+		return count - 1;
 	const u32 target = static_cast<u32>(block - base) << 8 | 0xff;
 	const Entry *last = last_before<kLeafEntries>(
 		entries, [=](const Entry &entry) { return entry.place <= target; });
-	// The last block of the span sorts behind kNoPlace.
-	return min(static_cast<u32>(last - entries) + (last->place <= target), count);
+	return static_cast<u32>(last - entries);
+}
+
+// How many entries start at or before `block`.
+u32 ChunkMap::Leaf::position(u64 block) const
+{
+	return block < base ? 0 : last_until(block) + 1;
 }
 
 // Does entry `i` end where a run at (block, unit) begins?
@@ -126,20 +131,24 @@ bool ChunkMap::Leaf::continues(u32 i, u64 block, u32 unit) const
 inline ChunkMap::Run ChunkMap::Leaf::run(u32 i, u64 block, u64 limit_blocks) const
 {
 	const u32 skipped = static_cast<u32>(block - start(i));
-	Run run{length(i) - skipped, true, entries[i].unit + skipped};
-	if (run.blocks < limit_blocks) [[unlikely]]
-		lengthen(run, i, limit_blocks);
-	run.blocks = min(run.blocks, limit_blocks);
-	return run;
+	if (length(i) - skipped < limit_blocks) [[unlikely]]
+		return long_run(i, block, limit_blocks);
+	return {limit_blocks, true, entries[i].unit + skipped};
 }
 
-void ChunkMap::Leaf::lengthen(Run &run, u32 i, u64 limit_blocks) const
+// Called last, and not made a part of lookup(), which is faster when it calls nothing else.
+[[gnu::noinline]] ChunkMap::Run ChunkMap::Leaf::long_run(u32 i, u64 block, u64 limit_blocks) const
 {
+	const u32 skipped = static_cast<u32>(block - start(i));
+	Run run{length(i) - skipped, true, entries[i].unit + skipped};
+
 	while (run.blocks < limit_blocks && i + 1 < count &&
 	       continues(i, start(i + 1), entries[i + 1].unit)) {
 		i++;
 		run.blocks += length(i);
 	}
+	run.blocks = min(run.blocks, limit_blocks);
+	return run;
 }
 
 void ChunkMap::Leaf::empty(u32 first, u32 end)
@@ -253,12 +262,11 @@ void ChunkMap::Leaf::absorb(Extent &extent)
 		extend_next(next, extent);
 }
 
-// The last child whose key is not above `block`; child 0 if there is none.
-inline u32 ChunkMap::Inner::child_of(u64 block) const
+// The key of the last child whose key is not above `block`, which is less than kNoKey; that of child 0 if
+// there is none.
+inline const u64 *ChunkMap::Inner::key_of(u64 block) const
 {
-	const u64 *last = last_before<kInnerChildren>(keys, [=](u64 key) { return key <= block; });
-	// No block can be as large as kNoKey, but who asks for one must not go astray.
-	return min(static_cast<u32>(last - keys), count - 1);
+	return last_before<kInnerChildren>(keys, [=](u64 key) { return key <= block; });
 }
 
 void ChunkMap::Inner::empty(u32 first, u32 end)
@@ -349,26 +357,29 @@ ChunkMap::Spot ChunkMap::find(u64 block) const
 
 ChunkMap::Run ChunkMap::lookup(u64 block, u64 limit_blocks) const
 {
-	ASSERT(limit_blocks > 0);
+	ASSERT(limit_blocks > 0 && block < kNoKey);
 	if (!root_)
 		return {limit_blocks, false, 0};
-	// Where the next leaf begins, if there is one: that block is mapped.
-	const u64 *bound = nullptr;
 	const void *node = root_;
 	for (u32 level = depth_; level > 1; level--) {
 		const auto &inner = *static_cast<const Inner *>(node);
-		const u32 i = inner.child_of(block);
-		if (i + 1 < inner.count)
-			bound = &inner.keys[i + 1];
-		node = inner.children[i];
+		node = inner.children[inner.key_of(block) - inner.keys];
 	}
 	const auto &leaf = *static_cast<const Leaf *>(node);
-	const u32 next = leaf.position(block);
-	if (next > 0 && block < leaf.end(next - 1))
-		return leaf.run(next - 1, block, limit_blocks);
-	if (next < leaf.count)
-		return {min(limit_blocks, leaf.start(next) - block), false, 0};
-	return {bound ? min(limit_blocks, *bound - block) : limit_blocks, false, 0};
+	if (block < leaf.base)
+		return {min(limit_blocks, leaf.base - block), false, 0};
+	const u32 i = leaf.last_until(block);
+	if (block < leaf.end(i))
+		return leaf.run(i, block, limit_blocks);
+	if (i + 1 < leaf.count)
+		return {min(limit_blocks, leaf.start(i + 1) - block), false, 0};
+	return last_gap(block, limit_blocks);
+}
+
+// Behind the last entry of a leaf. As long_run().
+[[gnu::noinline]] ChunkMap::Run ChunkMap::last_gap(u64 block, u64 limit_blocks) const
+{
+	return {min(limit_blocks, find(block).bound() - block), false, 0};
 }
 
 void ChunkMap::insert(u64 block, u32 blocks, u32 unit, Spares &spares)

@@ -411,56 +411,71 @@ void DiffArea::unpin(Copy &copy)
 
 // --- the image -------------------------------------------------------------------------------
 
-DiffArea::Source DiffArea::locate(SectorRange range)
+DiffArea::Whole DiffArea::locate_whole(SectorRange range)
 {
 	// Before the look: what is preserved after it was read raises the epoch.
 	const u32 epoch = epoch_.load(Order::Acquire);
-	Source source = state_.with([&](State &state) {
-		const auto hole = state.excluded.lookup(range.first, range.count);
-		if (hole.excluded)
-			return Source{Source::Kind::Zero, static_cast<u32>(hole.sectors)};
+	const u64 block = first_block(range);
+	const u64 blocks = end_block(range) - block;
 
-		const u64 limit = hole.sectors;
-		const u64 block = range.first / kSectorsPerBlock;
-		const u32 within = range.first % kSectorsPerBlock;
-		const auto sectors_of = [&](u64 blocks) {
-			return static_cast<u32>(min(limit, blocks * kSectorsPerBlock - within));
-		};
-		Copy *copy = state.copies.find(block);
-		// A copy that is stored and only waits for its last reader takes no new ones: they
-		// could keep it for ever. It is in the map.
-		if (copy && copy->state == Copy::State::Buffered && !copy->in_store)
-			copy = nullptr;
-		if (copy) {
-			if (copy->state != Copy::State::Buffered)
-				return Source{Source::Kind::Origin,
-					      sectors_of(copy->end() - block)};
-			copy->pins++;
-			return Source{.kind = Source::Kind::Memory,
-				      .sectors = sectors_of(1),
-				      .copy = copy,
-				      .memory = copy->pages[block - copy->first],
-				      .page_offset_bytes = within << kSectorShift};
-		}
-		const u64 end = (range.first + limit + kSectorsPerBlock - 1) / kSectorsPerBlock;
-		const auto run = state.map.lookup(block, end - block);
-		const u64 blocks = state.copies.gap(block, run.blocks);
-		if (!run.mapped)
-			return Source{Source::Kind::Origin, sectors_of(blocks)};
-		return Source{.kind = Source::Kind::Store,
-			      .sectors = sectors_of(blocks),
-			      .unit = run.unit,
-			      .sector_in_unit = within};
+	return state_.with([=](State &state) -> Whole {
+		const auto hole = state.excluded.lookup(range.first, range.count);
+		if (hole.excluded || hole.sectors < range.count)
+			return {};
+		if (state.copies.find(block) || state.copies.gap(block, blocks) < blocks)
+			return {};
+		const auto run = state.map.lookup(block, blocks);
+		if (run.blocks < blocks)
+			return {};
+		return {run.mapped ? Whole::Kind::Store : Whole::Kind::Origin, run.unit, epoch};
 	});
+}
+
+DiffArea::Source DiffArea::locate(SectorRange range)
+{
+	const u32 epoch = epoch_.load(Order::Acquire); // as above
+	Source source = state_.with([&](State &state) { return find_source(state, range); });
 	source.epoch = epoch;
 	return source;
 }
 
+DiffArea::Source DiffArea::find_source(State &state, SectorRange range)
+{
+	const auto hole = state.excluded.lookup(range.first, range.count);
+	if (hole.excluded)
+		return {Source::Kind::Zero, static_cast<u32>(hole.sectors)};
+	range.count = hole.sectors;
+	const u64 block = first_block(range);
+	const u32 within = range.first % kSectorsPerBlock;
+	const auto sectors_of = [&](u64 blocks) {
+		return static_cast<u32>(min(range.count, blocks * kSectorsPerBlock - within));
+	};
+	Copy *copy = state.copies.find(block);
+	// A copy that is stored and only waits for its last reader takes no new ones: they could keep it
+	// for ever. It is in the map.
+	if (copy && (copy->state != Copy::State::Buffered || copy->in_store)) {
+		if (copy->state != Copy::State::Buffered)
+			return {Source::Kind::Origin, sectors_of(copy->end() - block)};
+		copy->pins++;
+		return {.kind = Source::Kind::Memory,
+			.sectors = sectors_of(1),
+			.copy = copy,
+			.memory = copy->pages[block - copy->first],
+			.sector_in_block = within};
+	}
+	const auto run = state.map.lookup(block, end_block(range) - block);
+	const u64 blocks = state.copies.gap(block, run.blocks);
+	if (!run.mapped)
+		return {Source::Kind::Origin, sectors_of(blocks)};
+	return {.kind = Source::Kind::Store,
+		.sectors = sectors_of(blocks),
+		.unit = run.unit,
+		.sector_in_block = within};
+}
+
 bool DiffArea::is_still_at_origin(SectorRange range, u32 epoch)
 {
-	// Who changed a block was let go after the epoch was raised. It wraps after 2^32 copies, during
-	// which no read is on its way.
-	if (epoch_.load(Order::Acquire) == epoch)
+	if (unchanged_since(epoch))
 		return true;
 	return state_.with([&](State &state) {
 		const u64 end = end_block(range);

@@ -63,9 +63,9 @@ int blksnap_image_read_complete(struct shim_bio_redirected *saved, struct bio *b
 	return read.image->on_read_done(read, bio, error);
 }
 
-void blksnap_image_submit(void *image, struct bio *bio) noexcept
+void blksnap_image_submit(void *image, struct bio *bio, struct shim_image_request request) noexcept
 {
-	static_cast<Image *>(image)->submit(bio);
+	static_cast<Image *>(image)->submit(bio, request);
 }
 
 void blksnap_io_complete(void *owner, int error) noexcept

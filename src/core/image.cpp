@@ -56,19 +56,6 @@ bool Image::idle() const
 
 // --- requests --------------------------------------------------------------------------------
 
-void Image::submit(bio *bio)
-{
-	Slot &slot = reads_.enter();
-
-	if (area_.failed())
-		shim_bio_end(bio, to_int(Errno::Io));
-	else if (serve_whole(bio, slot))
-		return;
-	else
-		hand_over(bio);
-	leave(slot);
-}
-
 // Cutting needs several own bios, which a submitter inside the block layer must not allocate: its
 // earlier ones are held back until it returns.
 void Image::hand_over(bio *bio)
@@ -95,18 +82,19 @@ inline ImageRead *Image::take_read(Slot &slot)
 
 // False: it is not in one place of the store, or there is no memory without waiting.
 [[gnu::always_inline]] inline bool Image::redirect(bio *bio, Slot &slot, SectorRange range,
-						   const DiffArea::Source &source)
+						   DiffArea::Whole whole)
 {
-	const bool from_origin = source.kind == DiffArea::Source::Kind::Origin;
+	const bool from_origin = whole.kind == DiffArea::Whole::Kind::Origin;
 	shim_bdev *bdev = area_.origin();
 	u64 sector = range.first;
 
 	if (!from_origin) {
-		const auto place = storage_.locate(source.unit);
-		if (source.sector_in_unit + source.sectors > u64{place.units} * kSectorsPerBlock)
+		const auto place = storage_.locate(whole.unit);
+		const u64 within = range.first % kSectorsPerBlock;
+		if (within + range.count > u64{place.units} * kSectorsPerBlock)
 			return false;
 		bdev = place.bdev;
-		sector = place.sector + source.sector_in_unit;
+		sector = place.sector + within;
 	}
 	ImageRead *read = take_read(slot);
 	if (!read)
@@ -114,29 +102,42 @@ inline ImageRead *Image::take_read(Slot &slot)
 	read->image = this;
 	read->slot = &slot;
 	read->range = range;
-	read->epoch = source.epoch;
+	read->epoch = whole.epoch;
 	read->from_origin = from_origin;
 	shim_bio_redirect(bio, &read->saved, bdev, sector);
 	return true;
 }
 
 // A read that comes from one place needs no worker. Return: whether it was taken.
-bool Image::serve_whole(bio *bio, Slot &slot)
+[[gnu::always_inline]] inline bool Image::serve_whole(bio *bio, shim_image_request request,
+						      Slot &slot)
 {
-	shim_image_request request;
-
-	shim_bio_describe_image(bio, &request);
 	const SectorRange range{request.sector, request.sectors};
+
 	if (request.op != SHIM_IMAGE_READ || range.empty())
 		return false;
+	const auto whole = area_.locate_whole(range);
+	return whole.kind != DiffArea::Whole::Kind::No ? redirect(bio, slot, range, whole)
+						       : serve_one_source(bio, slot, range);
+}
+
+// The same for what locate_whole() leaves: mostly, blocks whose copies are on their way.
+[[gnu::noinline]] bool Image::serve_one_source(bio *bio, Slot &slot, SectorRange range)
+{
+	using Kind = DiffArea::Whole::Kind;
 	const auto source = area_.locate(range);
+
 	if (source.sectors != range.count) {
 		if (source.copy)
 			area_.unpin(*source.copy);
 		return false;
 	}
-	if (!source.at_hand())
-		return redirect(bio, slot, range, source);
+	if (!source.at_hand()) {
+		const bool from_origin = source.kind == DiffArea::Source::Kind::Origin;
+		return redirect(
+			bio, slot, range,
+			{from_origin ? Kind::Origin : Kind::Store, source.unit, source.epoch});
+	}
 	shim_bio_cursor cursor{};
 	fill(bio, cursor, 0, source);
 	shim_bio_end(bio, area_.failed() ? to_int(Errno::Io) : 0);
@@ -144,25 +145,53 @@ bool Image::serve_whole(bio *bio, Slot &slot)
 	return true;
 }
 
-bool Image::on_read_done(ImageRead &read, bio *bio, int error)
+void Image::submit(bio *bio, shim_image_request request)
+{
+	Slot &slot = reads_.enter();
+
+	if (area_.failed())
+		shim_bio_end(bio, to_int(Errno::Io));
+	else if (serve_whole(bio, request, slot))
+		return;
+	else
+		hand_over(bio);
+	leave(slot);
+}
+
+inline void Image::forget(ImageRead &read)
 {
 	Slot &slot = *read.slot;
-	// First the loss of the image, then the state of the blocks: after a failed copy a write goes
-	// on although its blocks are still untouched.
-	const bool again = !error && read.from_origin && !area_.failed() &&
-			   !area_.is_still_at_origin(read.range, read.epoch);
 
-	if (again) {
-		COVERAGE_MARK("image: a whole read is overtaken by a copy");
-		shim_bio_rewind(bio, &read.saved);
-		hand_over(bio);
-	} else if (area_.failed()) {
-		shim_bio_set_error(bio, to_int(Errno::Io));
-	}
 	if (ImageRead *homeless = slot.keep_record(&read))
 		destroy(homeless);
 	leave(slot);
-	return !again;
+}
+
+bool Image::on_read_done(ImageRead &read, bio *bio, int error)
+{
+	const bool in_doubt = !error && read.from_origin && !area_.unchanged_since(read.epoch);
+
+	if (area_.failed() || in_doubt) [[unlikely]]
+		return on_read_disturbed(read, bio);
+	forget(read);
+	return true;
+}
+
+[[gnu::noinline]] bool Image::on_read_disturbed(ImageRead &read, bio *bio)
+{
+	// The loss of the image comes last: who loses it drops copies, whose blocks then look untouched.
+	const bool again = !area_.is_still_at_origin(read.range, read.epoch);
+	const bool lost = area_.failed();
+
+	if (lost) {
+		shim_bio_set_error(bio, to_int(Errno::Io));
+	} else if (again) {
+		COVERAGE_MARK("image: a whole read is overtaken by a copy");
+		shim_bio_rewind(bio, &read.saved);
+		hand_over(bio);
+	}
+	forget(read);
+	return lost || !again;
 }
 
 void Image::requeue(BioList &bios)
@@ -192,9 +221,7 @@ void Image::run()
 
 void Image::serve(bio *bio)
 {
-	shim_image_request request;
-
-	shim_bio_describe_image(bio, &request);
+	const shim_image_request request = shim_bio_describe_image(bio);
 	const SectorRange range{request.sector, request.sectors};
 	if (area_.failed())
 		end(bio, to_int(Errno::Io));
@@ -296,7 +323,8 @@ void Image::fill(bio *bio, shim_bio_cursor &cursor, u32 offset_sectors,
 		shim_bio_fill_zero(bio, &cursor, offset_bytes, bytes);
 		return;
 	}
-	shim_bio_fill(bio, &cursor, offset_bytes, source.memory, source.page_offset_bytes, bytes);
+	shim_bio_fill(bio, &cursor, offset_bytes, source.memory,
+		      source.sector_in_block << kSectorShift, bytes);
 	area_.unpin(*source.copy);
 }
 
@@ -304,7 +332,7 @@ void Image::fill(bio *bio, shim_bio_cursor &cursor, u32 offset_sectors,
 void Image::send(ImageRequest &request, SectorRange part, const DiffArea::Source &source)
 {
 	const bool from_origin = source.kind == DiffArea::Source::Kind::Origin;
-	u64 unit_sector = source.sector_in_unit;
+	u64 unit_sector = source.sector_in_block;
 
 	while (!part.empty()) {
 		shim_bdev *bdev = area_.origin();
@@ -336,10 +364,9 @@ void Image::on_piece_done(ImagePiece &piece, int error)
 {
 	ImageRequest &request = piece.request;
 	const SectorRange range = piece.range;
-	// First the loss of the image, then the state of the blocks: after a failed copy a write
-	// goes on although its blocks are still untouched.
-	const bool again = !error && piece.from_origin && !area_.failed() &&
-			   !area_.is_still_at_origin(range, piece.epoch);
+	// (Blocks of a lost image may look untouched and be overwritten: put() sees that, later.)
+	const bool again =
+		!error && piece.from_origin && !area_.is_still_at_origin(range, piece.epoch);
 
 	// At once: a request that waits for another bio must hold none.
 	shim_io *io = piece.io;

@@ -298,23 +298,9 @@ void shim_bio_end(struct bio *bio, int error)
 
 /* --- requests to an image ---------------------------------------------------------------- */
 
-static enum shim_image_op image_op(struct bio *bio)
+struct shim_image_request shim_bio_describe_image(struct bio *bio)
 {
-	switch (bio_op(bio)) {
-	case REQ_OP_READ:
-		return SHIM_IMAGE_READ;
-	case REQ_OP_WRITE:
-		return bio_sectors(bio) ? SHIM_IMAGE_WRITE : SHIM_IMAGE_FLUSH;
-	default:
-		return SHIM_IMAGE_OTHER;
-	}
-}
-
-void shim_bio_describe_image(struct bio *bio, struct shim_image_request *request)
-{
-	request->sector = bio->bi_iter.bi_sector;
-	request->sectors = bio_sectors(bio);
-	request->op = image_op(bio);
+	return image_request(bio);
 }
 
 /* What a redirected read had before. */
@@ -334,6 +320,7 @@ static void redirected_end_io(struct bio *bio)
 	struct redirected_bio *old = (struct redirected_bio *)saved->raw;
 	bool in_task = wants_task(bio);
 	int section = 0;
+	int error = 0;
 	bool ready;
 
 	bio->bi_end_io = old->end_io;
@@ -346,7 +333,9 @@ static void redirected_end_io(struct bio *bio)
 	if (unlikely(in_task))
 		section = srcu_read_lock(&completing_in_task);
 	completion_begin();
-	ready = blksnap_image_read_complete(saved, bio, -blk_status_to_errno(bio->bi_status));
+	if (unlikely(bio->bi_status))
+		error = -blk_status_to_errno(bio->bi_status);
+	ready = blksnap_image_read_complete(saved, bio, error);
 	if (ready && likely(!in_task))
 		complete_outermost(bio);
 	completion_end();

@@ -3,6 +3,31 @@
 #ifndef BLKSNAP_KERNEL_BIO_H
 #define BLKSNAP_KERNEL_BIO_H
 
+#include <linux/bio.h>
+#include <blksnap/port/bio.h>
+
+static inline enum shim_image_op image_op(struct bio *bio)
+{
+	switch (bio_op(bio)) {
+	case REQ_OP_READ:
+		return SHIM_IMAGE_READ;
+	case REQ_OP_WRITE:
+		return bio_sectors(bio) ? SHIM_IMAGE_WRITE : SHIM_IMAGE_FLUSH;
+	default:
+		return SHIM_IMAGE_OTHER;
+	}
+}
+
+/* What a bio asks an image for. Context: any. */
+static inline struct shim_image_request image_request(struct bio *bio)
+{
+	return (struct shim_image_request){
+		.sector = bio->bi_iter.bi_sector,
+		.sectors = bio_sectors(bio),
+		.op = image_op(bio),
+	};
+}
+
 /* Makes the pools. Context: process. Return: 0, -ENOMEM. */
 int bio_pools_create(void);
 /* Every completion that has begun has left our text when this returns. Context: process. */

@@ -16,6 +16,7 @@
 #include <blksnap/port/image.h>
 #include "blksnap-features.h"
 #include "bdev.h"
+#include "bio.h"
 #include "image.h"
 
 #define IMAGE_NAME "blksnap-image"
@@ -33,7 +34,7 @@ static DEFINE_IDA(image_numbers);
 
 static void image_submit_bio(struct bio *bio)
 {
-	blksnap_image_submit(bio->bi_bdev->bd_disk->private_data, bio);
+	blksnap_image_submit(bio->bi_bdev->bd_disk->private_data, bio, image_request(bio));
 }
 
 static char *image_devnode(struct gendisk *disk, umode_t *mode)

@@ -92,7 +92,8 @@ public:
 	{
 	}
 
-	template <class F> auto with(F &&body)
+	// Compilers would make a function of it, for its one caller.
+	template <class F> [[gnu::always_inline]] auto with(F &&body)
 	{
 		Spinlock::Guard guard(lock_);
 		return body(data_);

@@ -7,7 +7,7 @@
 // takes nodes from `Spares` that were obtained before, so that it cannot fail under a spinlock.
 //
 // Shape of the tree, which the code relies on:
-// - A node is 1 KiB. A leaf holds up to 126 extents that start less than 2^24 blocks behind its
+// - A node is 1 KiB. A leaf holds up to 126 extents that start less than 2^24 - 1 blocks behind its
 //   first one; an inner node holds up to 63 children.
 // - The key of a child is the first preserved block below it (that of child 0 is not used).
 //   Hence an unpreserved range never crosses from one leaf into the next.
@@ -78,7 +78,8 @@ public:
 
 	// The state of `block` and how many blocks from it on, at most `limit_blocks` (> 0), share
 	// it. An unmapped run ends at the next mapped block or the limit, never before. A mapped one
-	// may be followed by another that continues it. Context: any; the caller holds the lock.
+	// may be followed by another that continues it. The largest u64 is no block. Context: any; the
+	// caller holds the lock.
 	Run lookup(u64 block, u64 limit_blocks) const;
 
 	// Maps `blocks` (1 .. kMaxInsertBlocks) unmapped blocks to as many units. Never fails:
@@ -115,6 +116,7 @@ private:
 	};
 
 	Spot find(u64 block) const;
+	Run last_gap(u64 block, u64 limit_blocks) const;
 	void *take_node(Spares &spares);
 	Leaf *make_leaf(const Extent &extent, Spares &spares);
 	void place(const Spot &spot, const Extent &extent, Spares &spares);

@@ -47,13 +47,19 @@ public:
 		u32 sectors;
 		Copy *copy = nullptr;
 		page *memory = nullptr;
-		u32 page_offset_bytes = 0;
-		u32 unit = 0; // of the store
-		u32 sector_in_unit = 0;
-		u32 epoch = 0; // for is_still_at_origin()
+		u32 unit = 0;		 // of the store
+		u32 sector_in_block = 0; // of the memory, of the unit
+		u32 epoch = 0;		 // for is_still_at_origin()
 
 		// What no I/O is needed for.
 		bool at_hand() const { return kind == Kind::Zero || kind == Kind::Memory; }
+	};
+	// Where a read of an image can go as it is: to the same sectors of the origin, or to the store
+	// from this unit on. No: it needs locate().
+	struct Whole {
+		enum class Kind { No, Origin, Store } kind = Kind::No;
+		u32 unit = 0;
+		u32 epoch = 0; // for is_still_at_origin()
 	};
 	enum class ImageWrite { Ready, Parked, Failed };
 
@@ -79,10 +85,17 @@ public:
 
 	// --- the image -----------------------------------------------------------------------
 	// Context: process.
+	Whole locate_whole(SectorRange range);
 	Source locate(SectorRange range);
 	void unpin(Copy &copy);
-	// Whether what was read from the origin is what stood there at the cut. `epoch` is that of
-	// the Source: if nothing was preserved since, nothing is looked up. Context: any.
+	// Whether nothing was preserved since. `epoch` is that of a Source or Whole. Context: any.
+	bool unchanged_since(u32 epoch) const
+	{
+		// Who changed a block was let go after the epoch was raised. It wraps after 2^32 copies,
+		// during which no read is on its way.
+		return epoch_.load(Order::Acquire) == epoch;
+	}
+	// Whether what was read from the origin is what stood there at the cut. Context: any.
 	bool is_still_at_origin(SectorRange range, u32 epoch);
 	// Ready: all blocks are stored and can be overwritten in the store. Parked: the bio comes
 	// back to the image when there is something new. Context: process.
@@ -161,6 +174,7 @@ private:
 	void walk(State &state, Scan &scan, u64 block, u64 end, CopyUse use);
 	static Copy *claim(CopyQueue &copies, shim_may_read how);
 	static u64 preserved_blocks(State &state, u64 block, u64 end);
+	static Source find_source(State &state, SectorRange range);
 	static Copy *first_copy(State &state, u64 block, u64 end);
 	Copy *start_copy(State &state, u64 first, u64 blocks, CopyUse use);
 	static CopyBudget &budget(State &state, CopyUse use);

@@ -94,7 +94,7 @@ public:
 	u32 major() const { return major_; }
 	u32 minor() const { return minor_; }
 
-	void submit(bio *bio);	     // Context: process.
+	void submit(bio *bio, shim_image_request request); // Context: process.
 	void requeue(BioList &bios); // They may find something new. Context: any.
 	void run();		     // the worker
 	void on_piece_done(ImagePiece &piece, int error); // Context: any.
@@ -112,9 +112,12 @@ private:
 
 	using Slot = InFlight<ImageRead>::Slot;
 
-	bool serve_whole(bio *bio, Slot &slot);
-	bool redirect(bio *bio, Slot &slot, SectorRange range, const DiffArea::Source &source);
+	bool serve_whole(bio *bio, shim_image_request request, Slot &slot);
+	bool redirect(bio *bio, Slot &slot, SectorRange range, DiffArea::Whole whole);
 	ImageRead *take_read(Slot &slot);
+	bool on_read_disturbed(ImageRead &read, bio *bio);
+	void forget(ImageRead &read);
+	bool serve_one_source(bio *bio, Slot &slot, SectorRange range);
 	void leave(Slot &slot);
 	void hand_over(bio *bio);
 	bool idle() const;

@@ -73,7 +73,7 @@ struct shim_image_request {
 	shim_u8 op;
 };
 
-void shim_bio_describe_image(struct bio *bio, struct shim_image_request *request) SHIM_NOEXCEPT;
+struct shim_image_request shim_bio_describe_image(struct bio *bio) SHIM_NOEXCEPT;
 /* Finds parts of an image bio in its memory. It remembers the last place: parts asked for in order
  * cost no walk from the beginning, which is where all zeroes stand. */
 struct shim_bio_cursor {

@@ -3,10 +3,8 @@
 #ifndef BLKSNAP_PORT_IMAGE_H
 #define BLKSNAP_PORT_IMAGE_H
 
-#include <blksnap/port/base.h>
+#include <blksnap/port/bio.h>
 
-struct bio;
-struct shim_bdev;
 struct shim_image_disk;
 
 SHIM_BEGIN
@@ -28,8 +26,9 @@ void shim_image_disk_number(struct shim_image_disk *disk, shim_u32 *major,
  * the core, which may happen before or after. Frees @disk (never added, too). Context: process. */
 void shim_image_disk_remove(struct shim_image_disk *disk) SHIM_NOEXCEPT;
 
-/* The core's side: a request came. Context: process (current->bio_list is set). */
-void blksnap_image_submit(void *image, struct bio *bio) SHIM_NOEXCEPT;
+/* The core's side: this request came. Context: process (current->bio_list is set). */
+void blksnap_image_submit(void *image, struct bio *bio,
+			  struct shim_image_request request) SHIM_NOEXCEPT;
 SHIM_END
 
 #endif

@@ -183,15 +183,14 @@ void shim_bio_end(struct bio *bio, int error) noexcept
 	end_bio(bio, error);
 }
 
-void shim_bio_describe_image(struct bio *bio, shim_image_request *request) noexcept
+shim_image_request shim_bio_describe_image(struct bio *bio) noexcept
 {
 	check_live(bio, "a description");
-	request->sector = bio->sector;
-	request->sectors = bio->sectors;
-	request->op = bio->op == Op::Read    ? SHIM_IMAGE_READ
-		      : bio->op == Op::Write ? SHIM_IMAGE_WRITE
-		      : bio->op == Op::Flush ? SHIM_IMAGE_FLUSH
-					     : SHIM_IMAGE_OTHER;
+	const shim_u8 op = bio->op == Op::Read	  ? SHIM_IMAGE_READ
+			   : bio->op == Op::Write ? SHIM_IMAGE_WRITE
+			   : bio->op == Op::Flush ? SHIM_IMAGE_FLUSH
+						  : SHIM_IMAGE_OTHER;
+	return {.sector = bio->sector, .sectors = bio->sectors, .op = op};
 }
 
 void shim_bio_fill(struct bio *bio, shim_bio_cursor *, shim_u32 offset, struct page *page,

@@ -225,7 +225,7 @@ void blksnap_io_complete(void *owner, int error) noexcept
 	shim_waitqueue_wake_all(&core->moved);
 }
 
-void blksnap_image_submit(void *image, bio *bio) noexcept
+void blksnap_image_submit(void *image, bio *bio, shim_image_request) noexcept
 {
 	auto &member = *static_cast<Member *>(image);
 	if (fault() == Fault::LosesImage && bio->sectors == 5)

@@ -174,7 +174,7 @@ void image_submit(bio *bio)
 	if (device.removed)
 		return end_bio(bio, 5);
 	device.inside++;
-	blksnap_image_submit(device.image, bio);
+	blksnap_image_submit(device.image, bio, shim_bio_describe_image(bio));
 	device.inside--;
 }
 
