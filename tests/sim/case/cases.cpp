@@ -22,6 +22,7 @@ void released_write_meets_a_new_snapshot(History &history);
 
 // image.cpp
 void stored_copy_takes_no_readers(History &history);
+void image_is_lost_under_overtaken_reads(History &history);
 
 // storage.cpp
 void append_while_another_ends(History &history);
@@ -77,6 +78,7 @@ constexpr Case kCases[] = {
 	{"image-write-ends-with-the-image", image_write_ends_with_the_image},
 	{"released-write-meets-a-new-snapshot", released_write_meets_a_new_snapshot},
 	{"stored-copy-takes-no-readers", stored_copy_takes_no_readers},
+	{"image-is-lost-under-overtaken-reads", image_is_lost_under_overtaken_reads},
 	{"append-while-another-ends", append_while_another_ends},
 	{"storage-is-refused", storage_is_refused},
 	{"storage-on-a-taken-snapshot", storage_on_a_taken_snapshot},

@@ -42,4 +42,35 @@ void stored_copy_takes_no_readers(History &history)
 	stage.destroy(snapshot);
 }
 
+// Reads that were overtaken by writes complete while the store fails. Who loses the image drops its copies:
+// the blocks look untouched then, and what was read there is not what stood there at the cut.
+void image_is_lost_under_overtaken_reads(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(64);
+	Device &store = stage.store(256);
+	disk.latency_us = store.latency_us = 100;
+	scheduler().steal_often();
+	for (u32 i = 0; i < 10; i++) {
+		SnapshotModel &snapshot = stage.taken(disk, store);
+		store.hung = disk.hung = true;
+		for (u64 sector = 0; sector < disk.sectors; sector += 8)
+			stage.spawn("reader", [&, sector] {
+				const int status = stage.read(*snapshot.images[0], sector, 8);
+				SIM_EXPECT(status == 0 || status == 5);
+			});
+		while (disk.stuck.size() < disk.sectors / 8)
+			scheduler().sleep(100);
+		disk.hung = false; // those stay where they are
+		for (u64 sector = 0; sector < disk.sectors; sector += 8)
+			SIM_EXPECT(stage.write(disk, sector, 8) == 0);
+		store.faults.write_permille = 1000;
+		disk_resume(store);
+		disk_resume(disk);
+		stage.join();
+		store.faults.write_permille = 0;
+		stage.destroy(snapshot);
+	}
+}
+
 } // namespace sim
