@@ -56,8 +56,6 @@ bool Image::idle() const
 
 // --- requests --------------------------------------------------------------------------------
 
-// Cutting needs several own bios, which a submitter inside the block layer must not allocate: its
-// earlier ones are held back until it returns.
 void Image::hand_over(bio *bio)
 {
 	requests_.fetch_add(1, Order::SeqCst);
@@ -153,7 +151,8 @@ void Image::submit(bio *bio, shim_image_request request)
 		shim_bio_end(bio, to_int(Errno::Io));
 	else if (serve_whole(bio, request, slot))
 		return;
-	else
+	else if (request.op != SHIM_IMAGE_READ ||
+		 !cut_by_submitter(bio, {request.sector, request.sectors}))
 		hand_over(bio);
 	leave(slot);
 }
@@ -257,8 +256,29 @@ void Image::start(bio *bio, SectorRange range, bool is_write)
 
 	if (!started)
 		return;
-	cut(*started, range);
+	const SectorRange left = cut(*started, range, true);
+	ASSERT(left.empty());
 	put(*started);
+}
+
+// False: it is large, or there is no memory without waiting. A submitter inside the block layer must not wait
+// for own bios: its earlier ones are held back until it returns.
+[[gnu::noinline]] bool Image::cut_by_submitter(bio *bio, SectorRange range)
+{
+	if (range.empty() || range.count > kSubmitterSectors)
+		return false;
+	auto request = try_new<ImageRequest>(Gfp::NoWait, *this, bio, range.first, false);
+	if (!request.ok())
+		return false;
+	requests_.fetch_add(1, Order::SeqCst);
+	ImageRequest &started = *request.release_value().release();
+	const SectorRange left = cut(started, range, false);
+	if (!left.empty()) {
+		COVERAGE_MARK("image: a submitter leaves a part to the worker");
+		cut_later(started, left);
+	}
+	put(started);
+	return true;
 }
 
 // Null: the bio has been ended, memory was short.
@@ -274,14 +294,27 @@ ImageRequest *Image::begin(bio *bio, SectorRange range, bool is_write)
 
 // --- pieces ----------------------------------------------------------------------------------
 
-void Image::cut(ImageRequest &request, SectorRange range)
+// Return: what is left, because memory is short; nothing if it may wait.
+SectorRange Image::cut(ImageRequest &request, SectorRange range, bool may_wait)
 {
 	while (!range.empty()) {
 		const auto source = area_.locate(range);
-		move(request, range, source);
-		range.first += source.sectors;
-		range.count -= source.sectors;
+		const u64 moved = move(request, range, source, may_wait);
+		range.first += moved;
+		range.count -= moved;
+		if (moved < source.sectors)
+			break;
 	}
+	return range;
+}
+
+// What the worker reads when the pieces that are on their way are done.
+void Image::cut_later(ImageRequest &request, SectorRange range)
+{
+	queue_.with([&](Queue &) {
+		request.again_first = min(request.again_first, range.first);
+		request.again_end = max(request.again_end, range.end());
+	});
 }
 
 // All that was found changed, and what lies between.
@@ -290,12 +323,14 @@ void Image::cut_again(ImageRequest &request)
 	const u64 first = std::exchange(request.again_first, ~u64{0});
 	const u64 end = std::exchange(request.again_end, 0);
 
-	cut(request, {first, end - first});
+	const SectorRange left = cut(request, {first, end - first}, true);
+	ASSERT(left.empty());
 	put(request);
 }
 
-// Moves the first `source.sectors` sectors of the range.
-void Image::move(ImageRequest &request, SectorRange range, const DiffArea::Source &source)
+// Moves the first `source.sectors` sectors of the range. Return: how many it could, see send().
+u64 Image::move(ImageRequest &request, SectorRange range, const DiffArea::Source &source,
+		bool may_wait)
 {
 	// All blocks of a write are stored. One that a store was put on after the write was prepared
 	// shows zeroes: it goes nowhere. To the origin it must not go, whatever happened.
@@ -303,13 +338,13 @@ void Image::move(ImageRequest &request, SectorRange range, const DiffArea::Sourc
 	       source.kind == DiffArea::Source::Kind::Zero);
 	if (request.is_write && source.kind == DiffArea::Source::Kind::Zero) {
 		COVERAGE_MARK("image: a store was put where a write goes");
-		return;
+		return source.sectors;
 	}
 	const auto offset = static_cast<u32>(range.first - request.first_sector);
-	if (source.at_hand())
-		fill(request.request, request.cursor, offset, source);
-	else
-		send(request, {range.first, source.sectors}, source);
+	if (!source.at_hand())
+		return send(request, {range.first, source.sectors}, source, may_wait);
+	fill(request.request, request.cursor, offset, source);
+	return source.sectors;
 }
 
 // Fills a part of a read with what is at hand, and lets go of the copy.
@@ -328,8 +363,10 @@ void Image::fill(bio *bio, shim_bio_cursor &cursor, u32 offset_sectors,
 	area_.unpin(*source.copy);
 }
 
-// One piece, one own bio, or several where the store is not contiguous.
-void Image::send(ImageRequest &request, SectorRange part, const DiffArea::Source &source)
+// One piece, one own bio, or several where the store is not contiguous. Return: how many sectors; the worker
+// sends them all.
+u64 Image::send(ImageRequest &request, SectorRange part, const DiffArea::Source &source,
+		bool may_wait)
 {
 	const bool from_origin = source.kind == DiffArea::Source::Kind::Origin;
 	u64 unit_sector = source.sector_in_block;
@@ -347,10 +384,12 @@ void Image::send(ImageRequest &request, SectorRange part, const DiffArea::Source
 			sector = place.sector + within;
 			sectors = min(sectors, u64{place.units} * kSectorsPerBlock - within);
 		}
-		request.pieces.fetch_add(1, Order::Relaxed);
 		shim_io *io = shim_io_clone(request.request, &request.cursor,
 					    static_cast<u32>(part.first - request.first_sector),
-					    static_cast<u32>(sectors), bdev, sector);
+					    static_cast<u32>(sectors), bdev, sector, may_wait);
+		if (!io)
+			break;
+		request.pieces.fetch_add(1, Order::Relaxed);
 		IoOwner *owner = new (shim_io_room(io)) ImagePiece(
 			io, request, SectorRange{part.first, sectors}, from_origin, source.epoch);
 		shim_io_submit(io, owner);
@@ -358,6 +397,7 @@ void Image::send(ImageRequest &request, SectorRange part, const DiffArea::Source
 		part.count -= sectors;
 		unit_sector += sectors;
 	}
+	return source.sectors - part.count;
 }
 
 void Image::on_piece_done(ImagePiece &piece, int error)
@@ -376,10 +416,7 @@ void Image::on_piece_done(ImagePiece &piece, int error)
 		request.error.store(error, Order::Relaxed);
 	if (again) {
 		COVERAGE_MARK("image: a read is overtaken by a copy");
-		queue_.with([&](Queue &) {
-			request.again_first = min(request.again_first, range.first);
-			request.again_end = max(request.again_end, range.end());
-		});
+		cut_later(request, range);
 	}
 	put(request);
 }
@@ -391,8 +428,8 @@ void Image::put(ImageRequest &request)
 	if (request.again_end && !area_.failed()) {
 		request.pieces.store(1, Order::Relaxed);
 		queue_.with([&](Queue &queue) { queue.again.push_back(request); });
-		// The worker may have ended it already. The image is not gone: we are the worker, or
-		// in a completion, whose RCU read section its destruction waits for.
+		// The worker may have ended it already. The image is not gone: we are the worker, in
+		// submit(), or in a completion, whose RCU read section its destruction waits for.
 		shim_work_queue(work_);
 		return;
 	}

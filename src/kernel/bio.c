@@ -33,7 +33,7 @@
 /* --- foreign writes ---------------------------------------------------------------------- */
 
 /* Bios with pages of ours; and bios that borrow the bvecs of an image request, which only the workers
- * of images allocate. */
+ * of images wait for. */
 static struct bio_set page_bios;
 static struct bio_set clone_bios;
 
@@ -514,6 +514,11 @@ static struct shim_io *io_create(struct block_device *bdev, sector_t sector, blk
 	return container_of(bio, struct shim_io, bio);
 }
 
+static gfp_t io_gfp(bool may_wait)
+{
+	return may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN;
+}
+
 struct shim_io *shim_io_alloc(struct shim_bdev *bdev, enum shim_io_op op, shim_u64 sector,
 			      shim_u32 pages, int may_wait)
 {
@@ -521,8 +526,8 @@ struct shim_io *shim_io_alloc(struct shim_bdev *bdev, enum shim_io_op op, shim_u
 	 * writeback throttling. */
 	blk_opf_t opf =
 		op == SHIM_IO_READ ? REQ_OP_READ | REQ_SYNC : REQ_OP_WRITE | REQ_SYNC | REQ_IDLE;
-	gfp_t gfp = may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN;
-	struct shim_io *io = io_create(bdev->bdev, sector, opf, pages, gfp, &page_bios);
+	struct shim_io *io =
+		io_create(bdev->bdev, sector, opf, pages, io_gfp(may_wait), &page_bios);
 
 	if (!io)
 		return NULL;
@@ -556,15 +561,18 @@ void shim_io_free(struct shim_io *io)
 
 struct shim_io *shim_io_clone(struct bio *parent, struct shim_bio_cursor *cursor,
 			      shim_u32 offset_sectors, shim_u32 sectors, struct shim_bdev *bdev,
-			      shim_u64 sector)
+			      shim_u64 sector, int may_wait)
 {
 	/* Neither NOWAIT, POLLED, RAHEAD nor FUA: the answer must be that of the data. */
 	const blk_opf_t kept =
 		REQ_OP_MASK | REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE | REQ_BACKGROUND;
 	struct shim_io *io =
-		io_create(bdev->bdev, 0, parent->bi_opf & kept, 0, GFP_NOIO, &clone_bios);
-	struct bio *bio = &io->bio;
+		io_create(bdev->bdev, 0, parent->bi_opf & kept, 0, io_gfp(may_wait), &clone_bios);
+	struct bio *bio;
 
+	if (!io)
+		return NULL;
+	bio = &io->bio;
 	bio_set_flag(bio, BIO_CLONED);
 	bio->bi_io_vec = parent->bi_io_vec;
 	bio->bi_ioprio = parent->bi_ioprio;

@@ -4,9 +4,9 @@
 //
 // A read that comes from one place is sent there as it is, by its submitter. Any other request is cut
 // into pieces of equal origin: pages of copies, the store, the original device, or zeroes. Own bios
-// carry the pieces; many are in flight. What was read from the original device is looked at again
-// when it completes: if a block was preserved meanwhile, it is read again from its copy. No reader
-// stops a writer.
+// carry the pieces; many are in flight. The submitter of a read up to 1 MiB cuts it as far as there is
+// memory; all else is done by a worker. What was read from the original device is looked at again when it
+// completes: if a block was preserved meanwhile, it is read again from its copy. No reader stops a writer.
 //
 // Writes to the image stay in the diff storage: each block is preserved first, then overwritten
 // there, so that a partial write keeps the rest of its block.
@@ -39,7 +39,7 @@ struct ImageRead {
 	}
 };
 
-// One request to the image that is cut, from the hand-over to its end.
+// One request to the image that is cut, from then on to its end.
 struct ImageRequest {
 	Image &image;
 	bio *const request;
@@ -48,7 +48,8 @@ struct ImageRequest {
 	shim_bio_cursor cursor{}; // of whoever cuts it
 	Atomic<u32> pieces{1};	  // and one for whoever cuts it
 	Atomic<int> error;
-	// What is to be read again when all pieces are done; guarded by the queue.
+	// What the worker is to read, again or for the first time, when all pieces are done; guarded by
+	// the queue.
 	u64 again_first = ~u64{0};
 	u64 again_end = 0;
 	ListHook again_hook;
@@ -111,6 +112,9 @@ private:
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
 
 	using Slot = InFlight<ImageRead>::Slot;
+	// A submitter's bios are on their way only when it has returned from submit(): what it cuts is no
+	// larger than this, which is 257 pieces at most.
+	static constexpr u64 kSubmitterSectors = 2048;
 
 	bool serve_whole(bio *bio, shim_image_request request, Slot &slot);
 	bool redirect(bio *bio, Slot &slot, SectorRange range, DiffArea::Whole whole);
@@ -127,10 +131,14 @@ private:
 	void serve_write(bio *bio, SectorRange range);
 	void start(bio *bio, SectorRange range, bool is_write);
 	ImageRequest *begin(bio *bio, SectorRange range, bool is_write);
-	void cut(ImageRequest &request, SectorRange range);
+	bool cut_by_submitter(bio *bio, SectorRange range);
+	SectorRange cut(ImageRequest &request, SectorRange range, bool may_wait);
 	void cut_again(ImageRequest &request);
-	void move(ImageRequest &request, SectorRange range, const DiffArea::Source &source);
-	void send(ImageRequest &request, SectorRange part, const DiffArea::Source &source);
+	u64 move(ImageRequest &request, SectorRange range, const DiffArea::Source &source,
+		 bool may_wait);
+	u64 send(ImageRequest &request, SectorRange part, const DiffArea::Source &source,
+		 bool may_wait);
+	void cut_later(ImageRequest &request, SectorRange range);
 	void put(ImageRequest &request);
 	void end(bio *bio, int error);
 

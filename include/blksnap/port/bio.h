@@ -118,10 +118,11 @@ void shim_io_add_page(struct shim_io *io, struct page *page, shim_u32 bytes) SHI
 /* A bio that moves @sectors sectors, beginning @offset_sectors behind the start of the image
  * request @parent, between the memory of @parent and @sector of @bdev. Same direction as
  * @parent; its integrity, crypto context and polling are not taken over. @parent must not
- * complete before it. Context: process; never fails. */
+ * complete before it. With @may_wait the pool guarantees progress: never fails; else NULL if it would
+ * have to wait. Context: process. */
 struct shim_io *shim_io_clone(struct bio *parent, struct shim_bio_cursor *cursor,
 			      shim_u32 offset_sectors, shim_u32 sectors, struct shim_bdev *bdev,
-			      shim_u64 sector) SHIM_NOEXCEPT;
+			      shim_u64 sector, int may_wait) SHIM_NOEXCEPT;
 /* A clone brings memory for who owns it, aligned to 8, and lives until shim_io_free(), which may
  * be called when its completion is reported or later. Context: any. */
 #define SHIM_IO_ROOM_BYTES 96

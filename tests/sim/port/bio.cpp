@@ -75,6 +75,9 @@ shim_io *make_io(Device &device, Op op, u64 sector, u32 pages, bool may_wait)
 {
 	scheduler().might_sleep("allocating an own bio");
 	scheduler().point();
+	// Those before it may be the ones that are waited for.
+	if (may_wait && scheduler().current().bio_list)
+		fail("context", "a submitter waits for an own bio");
 	if (!may_wait && world().memory.refuses(world().random, true))
 		return nullptr;
 	world().live_ios++;
@@ -274,13 +277,15 @@ void shim_io_add_page(shim_io *io, struct page *page, shim_u32 bytes) noexcept
 }
 
 shim_io *shim_io_clone(struct bio *parent, shim_bio_cursor *, shim_u32 offset_sectors,
-		       shim_u32 sectors, shim_bdev *bdev, shim_u64 sector) noexcept
+		       shim_u32 sectors, shim_bdev *bdev, shim_u64 sector, int may_wait) noexcept
 {
 	check_live(parent, "a clone");
 	if (!sectors || offset_sectors + u64{sectors} > parent->sectors)
 		fail("bio", "clone of %u+%u of a bio of %u sectors", offset_sectors, sectors,
 		     parent->sectors);
-	shim_io *io = make_io(device_of(bdev), parent->op, sector, 0, true);
+	shim_io *io = make_io(device_of(bdev), parent->op, sector, 0, may_wait);
+	if (!io)
+		return nullptr;
 	io->cloned = true;
 	io->bio->sectors = sectors;
 	io->bio->data = parent->data;

@@ -66,6 +66,9 @@ int check(const bio &bio)
 	return 0;
 }
 
+// What a request of 1 MiB can be cut into.
+constexpr std::size_t kHeldBackLimit = 257;
+
 void drive(bio *bio)
 {
 	switch (bio->device->whole()->kind) {
@@ -119,6 +122,8 @@ void submit_bio(bio *bio)
 	Fiber &self = sched.current();
 	if (self.bio_list) {
 		self.bio_list->push_back(bio);
+		if (bio->own && self.bio_list->size() > kHeldBackLimit)
+			fail("context", "a submitter holds back too many own bios");
 		return;
 	}
 	std::vector<struct bio *> list{bio};
