@@ -133,14 +133,14 @@ inline ChunkMap::Run ChunkMap::Leaf::run(u32 i, u64 block, u64 limit_blocks) con
 	const u32 skipped = static_cast<u32>(block - start(i));
 	if (length(i) - skipped < limit_blocks) [[unlikely]]
 		return long_run(i, block, limit_blocks);
-	return {limit_blocks, true, entries[i].unit + skipped};
+	return {limit_blocks, entries[i].unit + skipped};
 }
 
 // Called last, and not made a part of lookup(), which is faster when it calls nothing else.
 [[gnu::noinline]] ChunkMap::Run ChunkMap::Leaf::long_run(u32 i, u64 block, u64 limit_blocks) const
 {
 	const u32 skipped = static_cast<u32>(block - start(i));
-	Run run{length(i) - skipped, true, entries[i].unit + skipped};
+	Run run{length(i) - skipped, entries[i].unit + skipped};
 
 	while (run.blocks < limit_blocks && i + 1 < count &&
 	       continues(i, start(i + 1), entries[i + 1].unit)) {
@@ -359,7 +359,7 @@ ChunkMap::Run ChunkMap::lookup(u64 block, u64 limit_blocks) const
 {
 	ASSERT(limit_blocks > 0 && block < kNoKey);
 	if (!root_)
-		return {limit_blocks, false, 0};
+		return {limit_blocks, Run::kUnmapped};
 	const void *node = root_;
 	for (u32 level = depth_; level > 1; level--) {
 		const auto &inner = *static_cast<const Inner *>(node);
@@ -367,19 +367,19 @@ ChunkMap::Run ChunkMap::lookup(u64 block, u64 limit_blocks) const
 	}
 	const auto &leaf = *static_cast<const Leaf *>(node);
 	if (block < leaf.base)
-		return {min(limit_blocks, leaf.base - block), false, 0};
+		return {min(limit_blocks, leaf.base - block), Run::kUnmapped};
 	const u32 i = leaf.last_until(block);
 	if (block < leaf.end(i))
 		return leaf.run(i, block, limit_blocks);
 	if (i + 1 < leaf.count)
-		return {min(limit_blocks, leaf.start(i + 1) - block), false, 0};
+		return {min(limit_blocks, leaf.start(i + 1) - block), Run::kUnmapped};
 	return last_gap(block, limit_blocks);
 }
 
 // Behind the last entry of a leaf. As long_run().
 [[gnu::noinline]] ChunkMap::Run ChunkMap::last_gap(u64 block, u64 limit_blocks) const
 {
-	return {min(limit_blocks, find(block).bound() - block), false, 0};
+	return {min(limit_blocks, find(block).bound() - block), Run::kUnmapped};
 }
 
 void ChunkMap::insert(u64 block, u32 blocks, u32 unit, Spares &spares)

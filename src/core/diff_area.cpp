@@ -151,7 +151,7 @@ u64 DiffArea::preserved_blocks(State &state, u64 block, u64 end)
 	if (Copy *copy = state.copies.find(block))
 		return copy->state == Copy::State::Buffered ? copy->end() - block : 0;
 	const auto run = state.map.lookup(block, end - block);
-	return run.mapped ? run.blocks : 0;
+	return run.mapped() ? run.blocks : 0;
 }
 
 // Begins a copy for each block of a slice that has none. The bio waits for the first that is not
@@ -178,7 +178,7 @@ void DiffArea::walk(State &state, Scan &scan, u64 block, u64 end, CopyUse use)
 		Copy *copy = state.copies.find(block);
 		if (!copy) {
 			const auto run = state.map.lookup(block, end - block);
-			if (run.mapped) {
+			if (run.mapped()) {
 				block += run.blocks;
 				continue;
 			}
@@ -427,7 +427,7 @@ DiffArea::Whole DiffArea::locate_whole(SectorRange range)
 		const auto run = state.map.lookup(block, blocks);
 		if (run.blocks < blocks)
 			return {};
-		return {run.mapped ? Whole::Kind::Store : Whole::Kind::Origin, run.unit, epoch};
+		return {run.mapped() ? Whole::Kind::Store : Whole::Kind::Origin, run.unit(), epoch};
 	});
 }
 
@@ -465,11 +465,11 @@ DiffArea::Source DiffArea::find_source(State &state, SectorRange range)
 	}
 	const auto run = state.map.lookup(block, end_block(range) - block);
 	const u64 blocks = state.copies.gap(block, run.blocks);
-	if (!run.mapped)
+	if (!run.mapped())
 		return {Source::Kind::Origin, sectors_of(blocks)};
 	return {.kind = Source::Kind::Store,
 		.sectors = sectors_of(blocks),
-		.unit = run.unit,
+		.unit = run.unit(),
 		.sector_in_block = within};
 }
 
@@ -494,7 +494,7 @@ bool DiffArea::is_still_at_origin(SectorRange range, u32 epoch)
 				continue;
 			}
 			const auto run = state.map.lookup(block, end - block);
-			if (run.mapped)
+			if (run.mapped())
 				return false;
 			block += state.copies.gap(block, run.blocks);
 		}

@@ -45,7 +45,7 @@ void bench_chunk_map(u32 blocks, bool random_order)
 		map.insert(order[i], 1, i, spares);
 	});
 	measure("  lookup, mapped", blocks,
-		[&](u32 i) { sink += map.lookup(order[(u64{i} * 7919) % blocks], 64).unit; });
+		[&](u32 i) { sink += map.lookup(order[(u64{i} * 7919) % blocks], 64).unit(); });
 	measure("  lookup, unmapped", blocks,
 		[&](u32 i) { sink += map.lookup(order[(u64{i} * 7919) % blocks] + 1, 64).blocks; });
 	std::printf("  %.2f bytes per block, depth %u\n",

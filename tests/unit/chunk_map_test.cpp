@@ -61,16 +61,16 @@ public:
 		ASSERT_GE(run.blocks, 1u);
 		ASSERT_LE(run.blocks, limit);
 		if (next == model.end() || next->first != block) {
-			ASSERT_FALSE(run.mapped) << block;
+			ASSERT_FALSE(run.mapped()) << block;
 			const u64 gap = next == model.end() ? limit : next->first - block;
 			ASSERT_EQ(run.blocks, std::min(gap, limit)) << block;
 			return;
 		}
-		ASSERT_TRUE(run.mapped) << block;
+		ASSERT_TRUE(run.mapped()) << block;
 		for (u64 i = 0; i < run.blocks; i++, ++next) {
 			ASSERT_TRUE(next != model.end());
 			ASSERT_EQ(next->first, block + i);
-			ASSERT_EQ(next->second, run.unit + i);
+			ASSERT_EQ(next->second, run.unit() + i);
 		}
 	}
 	// Walks the whole map by its own runs: nothing missing, nothing extra.
@@ -80,7 +80,7 @@ public:
 		for (u64 block = 0; block < end;) {
 			const auto run = map.lookup(block, end - block);
 			check(block, end - block);
-			mapped += run.mapped ? run.blocks : 0;
+			mapped += run.mapped() ? run.blocks : 0;
 			block += run.blocks;
 		}
 		ASSERT_EQ(mapped, model.size());
@@ -100,7 +100,7 @@ double random_cost(u64 device_blocks, u32 inserts, u32 from, unsigned seed)
 	double worst = 0;
 	for (u32 unit = 0; unit < inserts;) {
 		const u64 block = random() % device_blocks;
-		if (map.lookup(block, 1).mapped)
+		if (map.lookup(block, 1).mapped())
 			continue;
 		EXPECT_TRUE(spares.refill(1, Gfp::NoIo).ok());
 		map.insert(block, 1, unit++, spares);
@@ -124,7 +124,7 @@ TEST(chunk_map, empty_is_one_unmapped_run)
 	EXPECT_EQ(map.memory_bytes(), 0u);
 	EXPECT_EQ(map.depth(), 0u);
 	const auto run = map.lookup(0, ~u64{0});
-	EXPECT_FALSE(run.mapped);
+	EXPECT_FALSE(run.mapped());
 	EXPECT_EQ(run.blocks, ~u64{0});
 	EXPECT_EQ(map.lookup(~u64{0} - 1, 1).blocks, 1u);
 }
@@ -137,7 +137,7 @@ TEST(chunk_map, finds_one_extent_from_all_sides)
 		for (u64 limit = 1; limit < 40; limit++)
 			pair.check(block, limit);
 	}
-	EXPECT_EQ(pair.map.lookup(1003, 100).unit, 80u);
+	EXPECT_EQ(pair.map.lookup(1003, 100).unit(), 80u);
 	EXPECT_EQ(pair.map.lookup(1003, 100).blocks, 7u);
 	EXPECT_EQ(pair.map.lookup(0, 100).blocks, 100u);
 }
@@ -422,7 +422,7 @@ TEST(chunk_map, spares_serve_many_inserts_of_several_inserters)
 	}
 	for (u32 i = 0; i < 50'000; i++) {
 		const u64 block = random() >> 8;
-		if (!map.lookup(block, 1).mapped)
+		if (!map.lookup(block, 1).mapped())
 			map.insert(block, 1, i, first);
 	}
 }
@@ -459,7 +459,7 @@ TEST(chunk_map, each_failed_allocation_leaves_the_map_as_it_was)
 			map.insert(inserted * 10, 1, inserted, spares);
 		}
 		EXPECT_EQ(map.mapped_blocks(), inserted);
-		EXPECT_EQ(map.lookup(inserted * 10, 1).mapped, false);
+		EXPECT_EQ(map.lookup(inserted * 10, 1).mapped(), false);
 	});
 	EXPECT_GT(faults, 8);
 	EXPECT_EQ(fake::live_allocations(), before);
@@ -478,7 +478,7 @@ TEST(chunk_map, clear_starts_anew)
 		map.clear();
 		EXPECT_EQ(map.depth(), 0u);
 		EXPECT_EQ(map.mapped_blocks(), 0u);
-		EXPECT_FALSE(map.lookup(0, 1).mapped);
+		EXPECT_FALSE(map.lookup(0, 1).mapped());
 	}
 	spares.trim(0);
 	EXPECT_EQ(fake::live_allocations(), before);

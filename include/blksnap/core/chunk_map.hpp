@@ -28,11 +28,15 @@ public:
 	static constexpr u32 kMaxInsertBlocks = 256;
 	static constexpr u32 kMaxDepth = 8;
 
-	// Blocks of equal state. `unit` is that of the first block, the others follow it.
+	// Blocks of equal state. Two words, to come in registers.
 	struct Run {
-		u64 blocks = 0;
-		bool mapped = false;
-		u32 unit = 0;
+		static constexpr u64 kUnmapped = ~u64{0};
+
+		u64 blocks;
+		u64 place; // unit of the first block, which the others follow; or kUnmapped
+
+		bool mapped() const { return place != kUnmapped; }
+		u32 unit() const { return static_cast<u32>(place); }
 	};
 
 	// Free nodes of one inserter. Not locked: neither refilled nor used by two at once.
