@@ -7,11 +7,16 @@
 namespace blksnap
 {
 
+// A partition may be replaced while it is opened, as somebody has its table read again. Then the
+// next open finds its successor.
 Result<Control::OpenDevice> Control::open(DeviceNumber number)
 {
 	OpenDevice device;
+	Result<void> result = Errno::Again;
 
-	TRY(port_result(shim_bdev_open(number.major, number.minor, &device.bdev)));
+	for (u32 i = 0; i < kOpenAttempts && !result.ok() && result.error() == Errno::Again; i++)
+		result = port_result(shim_bdev_open(number.major, number.minor, &device.bdev));
+	TRY(result);
 	shim_bdev_describe(device.bdev, &device.info);
 	return device;
 }

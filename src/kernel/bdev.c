@@ -82,6 +82,27 @@ void bdev_close(struct shim_bdev *opened)
 
 #endif
 
+/* --- liveness --------------------------------------------------------------------------- */
+
+static unsigned long partition_number(struct block_device *bdev)
+{
+#ifdef HAVE_BDEV_PARTNO
+	return bdev_partno(bdev);
+#else
+	return bdev->bd_partno;
+#endif
+}
+
+static bool is_alive(struct block_device *bdev)
+{
+	struct gendisk *disk = bdev->bd_disk;
+
+	return !test_bit(GD_DEAD, &disk->state) && disk_live(disk) &&
+	       xa_load(&disk->part_tbl, partition_number(bdev)) == bdev;
+}
+
+/* --- opening ---------------------------------------------------------------------------- */
+
 int shim_bdev_open(shim_u32 major, shim_u32 minor, struct shim_bdev **opened)
 {
 	struct shim_bdev *handle;
@@ -93,6 +114,15 @@ int shim_bdev_open(shim_u32 major, shim_u32 minor, struct shim_bdev **opened)
 	if (!handle)
 		return -ENOMEM;
 	error = bdev_open_by_number(MKDEV(major, minor), handle);
+	/*
+	 * The kernel looks a partition up before it takes the lock under which tables are read
+	 * again. So it may hand out one that was dropped meanwhile, even by this very open, with
+	 * another one in its place that has its number and its sectors.
+	 */
+	if (!error && !is_alive(handle->bdev)) {
+		bdev_close(handle);
+		error = -EAGAIN;
+	}
 	if (error) {
 		kfree(handle);
 		return error;
@@ -224,23 +254,6 @@ void shim_device_forget(struct shim_device *device)
 {
 	put_device(&device->bdev->bd_device);
 	kfree(device);
-}
-
-static unsigned long partition_number(struct block_device *bdev)
-{
-#ifdef HAVE_BDEV_PARTNO
-	return bdev_partno(bdev);
-#else
-	return bdev->bd_partno;
-#endif
-}
-
-static bool is_alive(struct block_device *bdev)
-{
-	struct gendisk *disk = bdev->bd_disk;
-
-	return !test_bit(GD_DEAD, &disk->state) && disk_live(disk) &&
-	       xa_load(&disk->part_tbl, partition_number(bdev)) == bdev;
 }
 
 int shim_device_describe(struct shim_device *device, struct shim_bdev_info *info)

@@ -13,6 +13,12 @@
 #include "mount.hpp"
 #include "process.hpp"
 
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <optional>
 
 using namespace kselftest;
@@ -250,6 +256,46 @@ TEST(a_partition_table_is_not_read_under_a_held_partition)
 	settle();
 	EXPECT_EQ(run({"blockdev", "--rereadpt", disk.path()}).status, 0);
 	settle();
+}
+
+// udev, for one, has a table read again when a writer of the disk goes. The kernel may open a
+// partition that is being dropped then, which has another one in its place afterwards.
+TEST(a_partition_that_is_replaced_while_it_is_opened_is_taken, .timeout_seconds = 180)
+{
+	const Control control;
+	const NullDisk disk(64), store(64);
+	run_or_throw({"sh", "-c", "echo 'start=2048, size=8192' | sfdisk --quiet " + disk.path()});
+	settle();
+	const Disk partition(disk.path() + (isdigit(disk.path().back()) ? "p1" : "1"));
+	blk_snap_dev number = partition.number();
+	Child reader([&] {
+		const int fd = open(disk.path().c_str(), O_RDONLY | O_CLOEXEC);
+		for (unsigned i = 0;; i++) {
+			(void)ioctl(fd, BLKRRPART);
+			usleep(i % 16 * 500);
+		}
+		return 0;
+	});
+	unsigned taken = 0;
+	for (unsigned i = 0; i < 200 && taken < 40; i++) {
+		blk_snap_snapshot_create create{1, &number, {}};
+		const int error = control.try_call(IOCTL_BLK_SNAP_SNAPSHOT_CREATE, &create);
+		if (error) { // There is none just now.
+			EXPECT_ERRNO(error, ENXIO);
+			continue;
+		}
+		EXPECT_ERRNO(control.try_append(create.id, store.number(), {{0, 8192}}), 0);
+		EXPECT_ERRNO(control.try_take(create.id), 0);
+		EXPECT_ERRNO(control.try_destroy(create.id), 0);
+		taken++;
+	}
+	reader.kill(SIGKILL);
+	(void)reader.wait();
+	note(std::to_string(taken) + " takes");
+	EXPECT(taken >= 10);
+	settle();
+	const int error = remove_tracker(control, number);
+	EXPECT(error == 0 || error == ENODATA);
 }
 
 // The disk as a whole is another matter: its partitions may come and go.

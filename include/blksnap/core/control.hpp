@@ -58,6 +58,8 @@ public:
 	void run_sweep();
 
 private:
+	static constexpr u32 kOpenAttempts = 16;
+
 	// An open device and what it is; closed unless released.
 	struct OpenDevice {
 		shim_bdev *bdev = nullptr;

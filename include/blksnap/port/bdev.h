@@ -35,7 +35,8 @@ struct shim_bdev_info {
 };
 
 SHIM_BEGIN
-/* Opens @major:@minor. Context: process. Return: 0, or the open error. */
+/* Opens @major:@minor. Context: process. Return: 0, -EAGAIN if the device was replaced by another
+ * one of this number meanwhile (a partition whose table is read again), or the open error. */
 int shim_bdev_open(shim_u32 major, shim_u32 minor, struct shim_bdev **bdev) SHIM_NOEXCEPT;
 void shim_bdev_close(struct shim_bdev *bdev) SHIM_NOEXCEPT;
 /* Context: process. */

@@ -46,6 +46,17 @@ bool held(const shim_bdev_info &info)
 	return false;
 }
 
+// A device that was replaced while it was opened is asked for again.
+int open(const blk_snap_dev &number, shim_bdev **bdev)
+{
+	int result;
+
+	do
+		result = shim_bdev_open(number.mj, number.mn, bdev);
+	while (result == -11);
+	return result;
+}
+
 long create(shim_u64 address)
 {
 	Argument<blk_snap_snapshot_create> arg(address);
@@ -61,7 +72,7 @@ long create(shim_u64 address)
 			result = -14;
 		auto member = std::make_unique<Member>();
 		if (!result)
-			result = shim_bdev_open(number.mj, number.mn, &member->bdev);
+			result = open(number, &member->bdev);
 		if (result)
 			break;
 		shim_bdev_describe(member->bdev, &member->info);
@@ -109,7 +120,7 @@ long append(shim_u64 address)
 			   ranges.size() * sizeof(ranges[0])))
 		return -14;
 	shim_bdev *bdev;
-	if (const int error = shim_bdev_open(arg.value.dev_id.mj, arg.value.dev_id.mn, &bdev))
+	if (const int error = open(arg.value.dev_id, &bdev))
 		return error;
 	shim_bdev_info info;
 	shim_bdev_describe(bdev, &info);

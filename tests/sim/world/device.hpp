@@ -76,6 +76,7 @@ struct Device {
 	u32 fs_writes = 0; // in flight
 
 	u32 opens = 0;
+	u32 lookups = 0; // to be opened; some find what is just being replaced
 
 	// The gendisk: a partition's is its disk, everything else is its own.
 	Device *whole() { return kind == DeviceKind::Partition ? lower : this; }
