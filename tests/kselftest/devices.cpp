@@ -291,7 +291,7 @@ TEST(a_partition_that_is_replaced_while_it_is_opened_is_taken, .timeout_seconds 
 	}
 	reader.kill(SIGKILL);
 	(void)reader.wait();
-	note(std::to_string(taken) + " takes");
+	note("%u takes", taken);
 	EXPECT(taken >= 10);
 	settle();
 	const int error = remove_tracker(control, number);
