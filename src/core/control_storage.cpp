@@ -67,13 +67,22 @@ Result<void> Control::append_storage(const Uuid &id, DeviceNumber number,
 	return {};
 }
 
+Result<bool> Control::stands_on(shim_bdev *upper, shim_bdev *lower)
+{
+	const int answer = shim_bdev_stands_on(upper, lower);
+
+	if (answer < 0)
+		return from_port(answer);
+	return answer > 0;
+}
+
 // Store writes through a stacked device would come down to a tracked disk as writes of somebody
 // else: each copy would need another copy.
 Result<void> Control::check_stacking(shim_bdev *store, const char *store_name)
 {
 	for (const Ref<Snapshot> &snapshot : snapshots_) {
 		for (Snapshot::Member &member : snapshot->members()) {
-			if (!shim_bdev_stands_on(store, member.bdev))
+			if (!TRY(stands_on(store, member.bdev)))
 				continue;
 			shim_log(SHIM_LOG_ERROR,
 				 "%s: stands on %s, which is in a snapshot; give storage elsewhere",
@@ -88,7 +97,7 @@ Result<void> Control::check_stores(shim_bdev *origin, const char *origin_name)
 {
 	for (const Ref<Snapshot> &snapshot : snapshots_) {
 		for (shim_bdev *store : snapshot->storage().devices()) {
-			if (!shim_bdev_stands_on(store, origin))
+			if (!TRY(stands_on(store, origin)))
 				continue;
 			shim_log(SHIM_LOG_ERROR,
 				 "%s: a diff storage stands on it; destroy that snapshot first",

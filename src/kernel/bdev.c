@@ -18,19 +18,16 @@
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
-#include <linux/version.h>
 #include <linux/xarray.h>
 #include <blksnap/port/bdev.h>
 #include "blksnap-features.h"
 #include "bdev.h"
 #include "image.h"
+#include "stack.h"
 
 /* How long settling waits for a queue to drain, and for a device that has none. */
 #define SETTLE_QUEUE_MS 5000
 #define SETTLE_STATISTICS_MS 1000
-/* Depth and width of stacks of drivers that are looked through. */
-#define STACK_DEPTH 8
-#define STACK_WIDTH 16
 
 /* What cannot change while the kernel's object lives. */
 struct device_nature {
@@ -330,84 +327,11 @@ int shim_bdev_settle(struct shim_bdev *handle)
 	return settled ? 0 : -ETIMEDOUT;
 }
 
-/* --- stacks -------------------------------------------------------------------------------- */
-
-/* What the block layer keeps for each "slaves" link of a disk. Private to block/holder.c, so that
- * no probe can ask for it: the version has to tell. */
-struct slave_link {
-	struct list_head list;
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
-	struct kobject *holder_dir; /* in the directory of the lower device */
-#else
-	struct block_device *bdev;
-#endif
-	int count;
-};
-
-static struct gendisk *lower_disk(struct slave_link *link)
-{
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
-	return dev_to_bdev(kobj_to_dev(link->holder_dir->parent))->bd_disk;
-#else
-	return link->bdev->bd_disk;
-#endif
-}
-
-struct disk_set {
-	struct gendisk *disks[STACK_WIDTH];
-	unsigned int count;
-	bool incomplete;
-};
-
-/* The disks that @disk stands on, each with a reference. */
-static void collect_lower(struct gendisk *disk, struct disk_set *lower)
-{
-#ifdef CONFIG_BLOCK_HOLDER_DEPRECATED
-	struct slave_link *link;
-
-	mutex_lock(&disk->open_mutex);
-	list_for_each_entry(link, &disk->slave_bdevs, list) {
-		if (lower->count == STACK_WIDTH) {
-			lower->incomplete = true;
-			break;
-		}
-		lower->disks[lower->count] = lower_disk(link);
-		get_device(disk_to_dev(lower->disks[lower->count++]));
-	}
-	mutex_unlock(&disk->open_mutex);
-#endif
-}
-
-static bool stands_on(struct gendisk *upper, struct gendisk *lower, unsigned int depth);
-
-static bool any_stands_on(struct disk_set *set, struct gendisk *lower, unsigned int depth)
-{
-	unsigned int i;
-
-	for (i = 0; i < set->count; i++)
-		if (set->disks[i] == lower || stands_on(set->disks[i], lower, depth - 1))
-			return true;
-	return set->incomplete;
-}
-
-/* A stack too deep or too wide to look through is taken to stand on everything. */
-static bool stands_on(struct gendisk *upper, struct gendisk *lower, unsigned int depth)
-{
-	struct disk_set set = {};
-	bool found;
-
-	if (!depth)
-		return true;
-	collect_lower(upper, &set);
-	found = any_stands_on(&set, lower, depth);
-	while (set.count)
-		put_device(disk_to_dev(set.disks[--set.count]));
-	return found;
-}
-
 int shim_bdev_stands_on(struct shim_bdev *upper, struct shim_bdev *lower)
 {
-	return stands_on(upper->bdev->bd_disk, lower->bdev->bd_disk, STACK_DEPTH);
+	struct gendisk *disk = upper->bdev->bd_disk;
+
+	return is_stacked(disk) ? stack_reaches(disk, lower->bdev->bd_disk) : 0;
 }
 
 /* --- allocation scope ---------------------------------------------------------------------- */

@@ -63,6 +63,7 @@ wait
 # Bios and plugs
 has BIO_COMPLETE_IN_TASK bio.h 'int flag = BIO_COMPLETE_IN_TASK;'
 has PLUG_NOWAIT blkdev.h 'bool nowait = ((struct blk_plug *)0)->nowait;'
+has PLUG_TIMESTAMP blkdev.h 'blk_plug_invalidate_ts();'
 has PLUG_CACHED_RQS blk-mq.h 'int empty = rq_list_empty(&((struct blk_plug *)0)->cached_rqs);'
 wait
 # Work queues

@@ -177,12 +177,25 @@ enum shim_may_read shim_submitter_may_read(struct bio *bio)
 	return bio->bi_opf & REQ_NOWAIT ? SHIM_MAY_READ_NOWAIT : SHIM_MAY_READ;
 }
 
+/* A task that is marked as having a time in its plug must have a plug: the scheduler wipes that time
+ * when it switches, and does not look. */
+static void forget_time_of_plug(void)
+{
+#ifdef HAVE_PLUG_TIMESTAMP
+	blk_plug_invalidate_ts();
+#endif
+}
+
 /* Without a plug a read is issued at once, so that it may be done when the write is looked at again. */
 static void read_first(void *copy)
 {
 	struct blk_plug *plug = current->plug;
 
+	forget_time_of_plug();
 	current->plug = NULL;
+#ifdef HAVE_PLUG_TIMESTAMP
+	WARN_ON_ONCE(current->flags & PF_BLOCK_TS);
+#endif
 	blksnap_write_read_first(copy);
 	current->plug = plug;
 }

@@ -108,6 +108,8 @@ static void take_over_limits(struct queue_limits *limits, struct block_device *o
 {
 	blk_set_stacking_limits(limits);
 	blk_stack_limits(limits, &bdev_get_queue(origin)->limits, origin->bd_start_sect);
+	/* Some stores (dm-crypt) want memory that is aligned to their blocks, which are no larger. */
+	limits->dma_alignment = max(limits->dma_alignment, limits->logical_block_size - 1);
 	limits->max_discard_sectors = 0;
 	limits->max_hw_discard_sectors = 0;
 	limits->discard_granularity = 0;

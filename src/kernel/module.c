@@ -13,6 +13,7 @@
 #include "chardev.h"
 #include "freezer.h"
 #include "image.h"
+#include "stack.h"
 
 /* The core names these numbers itself (base/result.hpp). */
 static_assert(EPERM == 1 && ENOENT == 2 && ESRCH == 3 && EINTR == 4 && EIO == 5 && ENXIO == 6);
@@ -30,9 +31,14 @@ static int __init backend_init(void)
 	error = freezer_create_queue();
 	if (error)
 		goto pools;
+	error = stack_init();
+	if (error)
+		goto freezer;
 	error = image_major_register();
 	if (!error)
 		return 0;
+	stack_exit();
+freezer:
 	freezer_destroy_queue();
 pools:
 	bio_pools_destroy();
@@ -42,6 +48,7 @@ pools:
 static void backend_exit(void)
 {
 	freezer_destroy_queue();
+	stack_exit();
 	image_major_unregister();
 	bio_wait_for_completions();
 	bio_pools_destroy();

@@ -14,7 +14,9 @@
 
 #include <sys/resource.h>
 
+#include <atomic>
 #include <csignal>
+#include <thread>
 
 using namespace kselftest;
 
@@ -273,6 +275,29 @@ TEST(a_store_above_an_origin_is_refused)
 	EXPECT_ERRNO(second.append(upper, {{0, 8192}}), 0);
 	EXPECT_ERRNO(try_create(control, {lower.number()}), EBUSY);
 	EXPECT_ERRNO(second.take(), 0);
+}
+
+// What a device stands on changes while the module looks: a table of dm is exchanged.
+TEST(a_store_whose_table_is_exchanged_is_looked_through, .timeout_seconds = 120)
+{
+	const NullDisk origin(64), a(64), b(64);
+	const Control control;
+	const DmDisk store(linear(a, 0, 65536));
+	const Snapshot snapshot(control, {&origin});
+	const std::string tables[] = {linear(b, 0, 65536), linear(a, 0, 65536)};
+	std::atomic<unsigned> exchanged = 0;
+	std::atomic<bool> stop = false;
+	std::thread exchange([&] {
+		for (; !stop; exchanged++)
+			store.reload(tables[exchanged % 2]);
+	});
+	std::uint64_t at = 0;
+	for (; at + 8 <= 65536 && exchanged < 30; at += 8)
+		EXPECT_ERRNO(snapshot.append(store, {{at, 8}}), 0);
+	stop = true;
+	exchange.join();
+	note("%u appends, %u exchanges", static_cast<unsigned>(at / 8), exchanged.load());
+	EXPECT(exchanged > 2);
 }
 
 // Encryption on a loop device on a file of the origin cannot be looked through: each copy wants

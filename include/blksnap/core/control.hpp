@@ -92,6 +92,7 @@ private:
 	void detach(Tracker &tracker);
 	void unhook(Disk &disk);
 	void reclaim_disks();
+	Result<bool> stands_on(shim_bdev *upper, shim_bdev *lower);
 	Result<void> check_stacking(shim_bdev *store, const char *store_name);
 	Result<void> check_stores(shim_bdev *origin, const char *origin_name);
 	Result<void> check_given(const shim_bdev_info &store,

@@ -58,8 +58,8 @@ int shim_device_describe(struct shim_device *device, struct shim_bdev_info *info
  */
 int shim_bdev_settle(struct shim_bdev *bdev) SHIM_NOEXCEPT;
 
-/* True if I/O to @upper may reach the disk of @lower through a stacked driver, as far as
- * the kernel shows it. Context: process. */
+/* Whether I/O to @upper may reach the disk of @lower through a stacked driver, as far as
+ * the kernel shows it. Context: process. Return: 1, 0, or -errno if it cannot be found out. */
 int shim_bdev_stands_on(struct shim_bdev *upper, struct shim_bdev *lower) SHIM_NOEXCEPT;
 
 /*

@@ -41,6 +41,11 @@ private:
 	int fd_;
 };
 
+// Writes, one for each of these sectors, that one call submits: the kernel gathers them in a plug.
+// Return: 0 or an errno; ENOSYS if there is no aio here.
+int write_together(const BlockFile &file, const std::vector<std::uint64_t> &sectors,
+		   const Bytes &bytes);
+
 // Writes through io_uring with IORING_SETUP_IOPOLL: the submitter polls for the completion.
 // Return: 0 or an errno; ENOSYS if there is no io_uring here.
 int polled_write(const BlockFile &file, std::uint64_t sector, const Bytes &bytes);

@@ -152,6 +152,8 @@ int shim_bdev_settle(shim_bdev *bdev) noexcept
 
 int shim_bdev_stands_on(shim_bdev *upper, shim_bdev *lower) noexcept
 {
+	if (world().memory.refuses(world().random, false))
+		return -12;
 	const Device *disk = device_of(lower).whole();
 	for (Device *device = &device_of(upper); device; device = device->lower) {
 		if (device->whole() == disk && device->whole() != device_of(upper).whole())

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Stacks of block devices: which disks stand on which. */
+#ifndef BLKSNAP_KERNEL_STACK_H
+#define BLKSNAP_KERNEL_STACK_H
+
+#include <linux/blkdev.h>
+
+/* At load and unload. Return: 0 or -errno. */
+int stack_init(void);
+void stack_exit(void);
+
+/* Does I/O to @upper end on @lower or a partition of it, through other disks? Both are held by the
+ * caller. A stack that is too large to look through is taken to stand on everything.
+ * Context: process, may sleep. Return: 1, 0, or -errno if it cannot be found out. */
+int stack_reaches(struct gendisk *upper, struct gendisk *lower);
+
+#endif
