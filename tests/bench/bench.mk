@@ -5,6 +5,7 @@
 #   bench          everything: all rows, variants, peers and figures; an hour or two
 #   bench-quick    the core rows, in instructions; ROWS="randwrite-4k-qd1-first ..." for some of them
 #   bench-compare  what got better or worse since BASE=<an older results.json>
+#   bench-targets  whether the results are what was promised
 #   bench-profile  in which functions one row spends its instructions; ROWS="randwrite-4k-qd1-first"
 #   check-bench    test what computes
 #
@@ -14,7 +15,7 @@ ROWS ?=
 BASE ?=
 BENCH_KERNEL ?= 6.1
 
-.PHONY: bench bench-quick bench-compare bench-profile bench-guest bench-plugin check-bench
+.PHONY: bench bench-quick bench-compare bench-targets bench-profile bench-guest bench-plugin check-bench
 
 bench: bench-guest
 	tests/bench/bench --kernel $(BENCH_KERNEL) --rows "$(ROWS)"
@@ -25,6 +26,9 @@ bench-quick: bench-guest
 bench-compare:
 	@test -n "$(BASE)" || { echo "BASE=<an older results.json> is missing" >&2; exit 2; }
 	tests/bench/compare "$(BASE)"
+
+bench-targets:
+	tests/bench/targets
 
 bench-profile: bench-guest bench-plugin
 	tests/bench/profile --kernel $(BENCH_KERNEL) $(ROWS)

@@ -27,7 +27,8 @@ int submit_and_wait(aio_context_t context, std::vector<iocb> &requests)
 	const long submitted = syscall(SYS_io_submit, context, count, pointers.data());
 	if (submitted < 0)
 		return errno;
-	if (syscall(SYS_io_getevents, context, submitted, submitted, events.data(), nullptr) != submitted)
+	if (syscall(SYS_io_getevents, context, submitted, submitted, events.data(), nullptr) !=
+	    submitted)
 		return errno;
 	for (long i = 0; i < submitted; i++)
 		if (events[i].res < 0)
@@ -41,7 +42,8 @@ int write_together(const BlockFile &file, const std::vector<std::uint64_t> &sect
 		   const Bytes &bytes)
 {
 	const std::size_t size = (bytes.size() + 4095) / 4096 * 4096;
-	void *memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory =
+		mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		return errno;
 	memcpy(memory, bytes.data(), bytes.size());
