@@ -22,6 +22,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -141,29 +142,76 @@ void ask(unsigned number, const Options &options, World &world, int control, Thr
 	self.ended = true;
 }
 
+// Changes a byte of memory, many times in a row, from when it is aimed at something until it is aimed at
+// nothing, or soon.
+class Changer
+{
+public:
+	Changer(Arena &arena, std::uint64_t seed)
+		: arena_(arena), random_(seed), thread_([this] { run(); })
+	{
+	}
+	~Changer()
+	{
+		{
+			const std::lock_guard lock(mutex_);
+			ended_ = true;
+		}
+		aimed_.notify_one();
+		thread_.join();
+	}
+	Changer(const Changer &) = delete;
+	Changer &operator=(const Changer &) = delete;
+
+	void aim(std::size_t at)
+	{
+		{
+			const std::lock_guard lock(
+				mutex_); // A late change would hit the next argument.
+			target_ = at;
+			left_ = kBurst;
+		}
+		if (at < Arena::kBytes)
+			aimed_.notify_one();
+	}
+
+private:
+	static constexpr unsigned kBurst = 100;
+
+	void run()
+	{
+		std::unique_lock lock(mutex_);
+		while (!ended_) {
+			if (target_ >= Arena::kBytes || !left_) {
+				aimed_.wait(lock);
+				continue;
+			}
+			left_--;
+			*arena_.racy(target_) = static_cast<unsigned char>(random_.next());
+			lock.unlock();
+			for (std::uint64_t pause = random_.below(64); pause; pause--)
+				asm volatile("");
+			lock.lock();
+		}
+	}
+
+	Arena &arena_;
+	Random random_;
+	std::mutex mutex_;
+	std::condition_variable aimed_;
+	std::size_t target_ = Arena::kBytes;
+	unsigned left_ = 0;
+	bool ended_ = false;
+	std::thread thread_; // The last: it uses the others.
+};
+
 // Asks while somebody else changes the argument: what is fetched twice may differ.
 void ask_unsteadily(const Options &options, World &world, int control, Thread &self)
 {
 	Random random(options.seed * 1000 + 500);
 	Arena arena;
-	std::mutex mutex; // A change that comes late would be one of the next argument.
-	std::size_t target = Arena::kBytes;
-	const auto aim = [&](std::size_t at) {
-		const std::lock_guard lock(mutex);
-		target = at;
-	};
-	std::thread changer([&] {
-		Random other(options.seed * 1000 + 501);
-		while (!stop) {
-			{
-				const std::lock_guard lock(mutex);
-				if (target < Arena::kBytes)
-					*arena.racy(target) =
-						static_cast<unsigned char>(other.next());
-			}
-			std::this_thread::sleep_for(std::chrono::microseconds(other.below(50)));
-		}
-	});
+	Changer changer(arena, options.seed * 1000 + 501);
+
 	self.task = gettid();
 	while (!stop) {
 		const Call call = make_call(random, world, arena, kStorm);
@@ -174,15 +222,14 @@ void ask_unsteadily(const Options &options, World &world, int control, Thread &s
 		const auto pointer = static_cast<std::size_t>(call.layout().pointer);
 		if (call.layout().pointer != kAbsent && byte >= pointer && byte < pointer + 8)
 			byte = 0;
-		aim(std::min(arena.offset_of(call.argument) + byte, Arena::kBytes));
+		changer.aim(std::min(arena.offset_of(call.argument) + byte, Arena::kBytes));
 		const int result = perform(control, call);
-		aim(Arena::kBytes);
+		changer.aim(Arena::kBytes);
 		self.results[call.request][static_cast<unsigned>(call.abi)][std::min(result, 0)]++;
 		self.calls++;
 		if (++all_calls >= options.calls)
 			stop = true;
 	}
-	changer.join();
 	self.ended = true;
 }
 
