@@ -67,9 +67,9 @@ public:
 	{
 		for (std::size_t page = 0; page < kBytes; page += kPage)
 			if (memcmp(base_ + page, copy_.data() + page, kPage))
-				for (std::size_t i = page; i < page + kPage; i++)
-					if (base_[i] != copy_[i] && !inside(one, i) &&
-					    !inside(other, i))
+				for (std::size_t line = page; line < page + kPage; line += kLine)
+					if (const std::size_t i = changed_in(line, one, other);
+					    i != kBytes)
 						return i;
 		return kBytes;
 	}
@@ -83,6 +83,16 @@ public:
 	}
 
 private:
+	static constexpr std::size_t kLine = 64;
+
+	std::size_t changed_in(std::size_t line, const Span &one, const Span &other) const
+	{
+		if (memcmp(base_ + line, copy_.data() + line, kLine))
+			for (std::size_t i = line; i < line + kLine; i++)
+				if (base_[i] != copy_[i] && !inside(one, i) && !inside(other, i))
+					return i;
+		return kBytes;
+	}
 	static bool inside(const Span &span, std::size_t i)
 	{
 		return i >= span.begin && i < span.end;

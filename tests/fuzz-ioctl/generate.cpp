@@ -24,8 +24,9 @@ const std::uint64_t kBadAddresses[] = {
 	0xfffffffffffff000,
 	0x8000000000000000,
 };
-const std::uint32_t kEdges[] = {0,    1,      2,	  3,	       4096,
-				4097, 262144, 0x40000000, 0x80000000u, 0xffffffffu};
+const std::uint32_t kEdges[] = {0, 1, 2, 3, 4096, 4097, 0x40000000, 0x80000000u, 0xffffffffu};
+// The most ranges of a request, 4 MiB of them: as much work as a thousand calls.
+constexpr std::uint32_t kMostRanges = 262144;
 
 blk_snap_dev some_device(Random &random, const World &world, const std::vector<Device> &usual)
 {
@@ -60,6 +61,8 @@ template <class T> void put_field(unsigned char *argument, int offset, const T &
 
 std::uint32_t some_count(Random &random, unsigned request)
 {
+	if (random.one_in(512))
+		return kMostRanges + static_cast<std::uint32_t>(random.below(2));
 	if (random.one_in(8))
 		return random.pick(kEdges);
 	if (request == kReadCbtMap)

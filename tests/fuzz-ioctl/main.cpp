@@ -22,6 +22,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -38,12 +39,14 @@ using Clock = std::chrono::steady_clock;
 struct Options {
 	std::vector<std::string> origins, stores, kept;
 	std::uint64_t seed = 1, calls = ~std::uint64_t{0};
-	unsigned threads = 3, seconds = 30, patience = 120;
+	unsigned threads = 5, seconds = 30, patience = 120;
 };
 
-// One thread makes and ends snapshots, the others ask.
+// One thread makes and ends snapshots, the others ask. What waits for grace periods, or with the control's mutex
+// held, takes a thousand times as long as the rest: of that the storm has little. And it destroys less than is
+// created, however fast it is, or most requests would meet no snapshot.
 constexpr Weights kLife = {1, 1, 1, 1, 2, 12, 4, 16, 12, 1, 1, 1};
-constexpr Weights kStorm = {100, 4, 400, 400, 200, 4, 2, 20, 4, 400, 400, 100};
+constexpr Weights kStorm = {1600, 8, 6400, 6400, 3200, 8, 1, 160, 8, 6400, 6400, 800};
 
 std::atomic<bool> stop = false;
 std::atomic<unsigned> wrong_answers = 0;
@@ -120,7 +123,8 @@ void ask(unsigned number, const Options &options, World &world, int control, Thr
 		const Call call = make_call(random, world, arena, number ? kStorm : kLife);
 		const auto begin = Clock::now();
 		const int result = perform(control, call);
-		self.spent[call.request] += Clock::now() - begin;
+		const auto took = Clock::now() - begin;
+		self.spent[call.request] += took;
 		note_result(call, result);
 		std::size_t where = 0;
 		if (const char *wrong = judge(call, result, world, arena, where))
@@ -135,35 +139,83 @@ void ask(unsigned number, const Options &options, World &world, int control, Thr
 		self.calls++;
 		if (++all_calls >= options.calls)
 			stop = true;
-		if (!number) // A take and a destroy keep all others waiting.
-			std::this_thread::sleep_for(std::chrono::milliseconds(random.below(40)));
+		if (!number) // A take and a destroy keep all others waiting, longer on a slow kernel.
+			std::this_thread::sleep_for(std::chrono::milliseconds(random.below(40)) +
+						    2 * took);
 	}
 	self.ended = true;
 }
+
+// Changes a byte of memory, many times in a row, from when it is aimed at something until it is aimed at
+// nothing, or soon.
+class Changer
+{
+public:
+	Changer(Arena &arena, std::uint64_t seed)
+		: arena_(arena), random_(seed), thread_([this] { run(); })
+	{
+	}
+	~Changer()
+	{
+		{
+			const std::lock_guard lock(mutex_);
+			ended_ = true;
+		}
+		aimed_.notify_one();
+		thread_.join();
+	}
+	Changer(const Changer &) = delete;
+	Changer &operator=(const Changer &) = delete;
+
+	void aim(std::size_t at)
+	{
+		{
+			const std::lock_guard lock(
+				mutex_); // A late change would hit the next argument.
+			target_ = at;
+			left_ = kBurst;
+		}
+		if (at < Arena::kBytes)
+			aimed_.notify_one();
+	}
+
+private:
+	static constexpr unsigned kBurst = 100;
+
+	void run()
+	{
+		std::unique_lock lock(mutex_);
+		while (!ended_) {
+			if (target_ >= Arena::kBytes || !left_) {
+				aimed_.wait(lock);
+				continue;
+			}
+			left_--;
+			*arena_.racy(target_) = static_cast<unsigned char>(random_.next());
+			lock.unlock();
+			for (std::uint64_t pause = random_.below(64); pause; pause--)
+				asm volatile("");
+			lock.lock();
+		}
+	}
+
+	Arena &arena_;
+	Random random_;
+	std::mutex mutex_;
+	std::condition_variable aimed_;
+	std::size_t target_ = Arena::kBytes;
+	unsigned left_ = 0;
+	bool ended_ = false;
+	std::thread thread_; // The last: it uses the others.
+};
 
 // Asks while somebody else changes the argument: what is fetched twice may differ.
 void ask_unsteadily(const Options &options, World &world, int control, Thread &self)
 {
 	Random random(options.seed * 1000 + 500);
 	Arena arena;
-	std::mutex mutex; // A change that comes late would be one of the next argument.
-	std::size_t target = Arena::kBytes;
-	const auto aim = [&](std::size_t at) {
-		const std::lock_guard lock(mutex);
-		target = at;
-	};
-	std::thread changer([&] {
-		Random other(options.seed * 1000 + 501);
-		while (!stop) {
-			{
-				const std::lock_guard lock(mutex);
-				if (target < Arena::kBytes)
-					*arena.racy(target) =
-						static_cast<unsigned char>(other.next());
-			}
-			std::this_thread::sleep_for(std::chrono::microseconds(other.below(50)));
-		}
-	});
+	Changer changer(arena, options.seed * 1000 + 501);
+
 	self.task = gettid();
 	while (!stop) {
 		const Call call = make_call(random, world, arena, kStorm);
@@ -174,32 +226,54 @@ void ask_unsteadily(const Options &options, World &world, int control, Thread &s
 		const auto pointer = static_cast<std::size_t>(call.layout().pointer);
 		if (call.layout().pointer != kAbsent && byte >= pointer && byte < pointer + 8)
 			byte = 0;
-		aim(std::min(arena.offset_of(call.argument) + byte, Arena::kBytes));
+		changer.aim(std::min(arena.offset_of(call.argument) + byte, Arena::kBytes));
 		const int result = perform(control, call);
-		aim(Arena::kBytes);
+		changer.aim(Arena::kBytes);
 		self.results[call.request][static_cast<unsigned>(call.abi)][std::min(result, 0)]++;
 		self.calls++;
 		if (++all_calls >= options.calls)
 			stop = true;
 	}
-	changer.join();
 	self.ended = true;
 }
+
+// The origins, open all the time: whenever one that was open for writing is closed, udev looks at it.
+class OpenOrigins
+{
+public:
+	explicit OpenOrigins(const std::vector<Device> &devices)
+	{
+		for (const Device &device : devices)
+			fds_.push_back(open(device.path.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC));
+	}
+	~OpenOrigins()
+	{
+		for (const int fd : fds_)
+			close(fd);
+	}
+	OpenOrigins(const OpenOrigins &) = delete;
+	OpenOrigins &operator=(const OpenOrigins &) = delete;
+
+	int fd(std::size_t number) const { return fds_[number]; }
+
+private:
+	std::vector<int> fds_;
+};
 
 // Blocks change, so that there is something to copy and storage runs low; images are read.
 void write_and_read(const Options &options, const World &world, Thread &self)
 {
 	Random random(options.seed * 1000 + 600);
 	alignas(4096) static unsigned char block[4096];
+	const OpenOrigins origins(world.origins);
 
 	self.task = gettid();
 	while (!stop) {
-		const Device &device = random.pick(world.origins);
-		const int fd = open(device.path.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC);
-		for (int i = 0; i < 8 && fd >= 0; i++)
-			(void)!pwrite(fd, block, sizeof(block),
-				      static_cast<off_t>(random.below(device.sectors / 8) * 4096));
-		close(fd);
+		const std::size_t number = random.below(world.origins.size());
+		const std::uint64_t blocks = world.origins[number].sectors / 8;
+		for (int i = 0; i < 8; i++)
+			(void)!pwrite(origins.fd(number), block, sizeof(block),
+				      static_cast<off_t>(random.below(blocks) * 4096));
 		const std::string image = "/dev/blksnap-image" + std::to_string(random.below(8));
 		const int read_fd = open(image.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC);
 		if (read_fd >= 0) {
@@ -207,7 +281,7 @@ void write_and_read(const Options &options, const World &world, Thread &self)
 			close(read_fd);
 		}
 		self.calls++;
-		std::this_thread::sleep_for(std::chrono::milliseconds(2));
+		std::this_thread::sleep_for(std::chrono::milliseconds(20));
 	}
 	self.ended = true;
 }
