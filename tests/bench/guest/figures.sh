@@ -320,14 +320,14 @@ measure_untracked()
 
 # --- several processors --------------------------------------------------------------------------
 
-# threads COUNT: IOPS of that many threads, each with a disk of its own
+# threads COUNT: IOPS of that many threads for $thread_runtime, each with a disk of its own
 threads()
 {
 	local i options=()
 
 	for ((i = 1; i <= $1; i++)); do
 		options+=(--name="job$i" --filename="/dev/own$i")
-		options+=(--rw=randwrite --bs=4k --ioengine=psync --size=64M --time_based --runtime=2s)
+		options+=(--rw=randwrite --bs=4k --ioengine=psync --size=64M --time_based --runtime=$thread_runtime)
 	done
 	udevadm settle
 	run_fio --output-format=json "${options[@]}" >threads
@@ -369,9 +369,10 @@ median_of()
 	paste "$1" "$2" | gawk '{ print $1 / $2 }' | sort -n | sed -n $((thread_rounds / 2 + 1))p
 }
 
+# measure_threads ROUNDS RUNTIME
 measure_threads()
 {
-	local thread_rounds=7 round i count state counts disks
+	local thread_rounds=$1 thread_runtime=$2 round i count state counts disks
 
 	read -ra disks < <(own_disks)
 	filled_disk store 320
@@ -408,7 +409,8 @@ measure_threads()
 		record "threads-scaling-$state" "$(median_of "threads.$state.4" "threads.$state.1")" times \
 			"4 threads on disks of their own against 1, $state; 2 CPUs, median of $thread_rounds"
 	done
-	record contended-module "${counts% *}" 'waits' 'for locks in 2 s of 4 threads on tracked disks, module on the stack'
+	record contended-module "${counts% *}" 'waits' \
+		"for locks in $thread_runtime of 4 threads on tracked disks, module on the stack"
 	record contended-all "${counts#* }" 'waits' 'for locks meanwhile altogether'
 	remove_null_disk store own1 own2 own3 own4
 }

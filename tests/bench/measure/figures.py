@@ -15,11 +15,12 @@ class Figure:
     what: str
     functions: tuple
     accelerator: str = ICOUNT
+    processors: int = 1
     memory_mib: int = 2048
     suffix: str = ""
 
     def measure(self, setup: run.Setup) -> dict:
-        machine = run.machine_for(setup, self.accelerator, self.memory_mib, [])
+        machine = run.machine_for(setup, self, self.memory_mib, [])
         plan = "".join(f"measure_{function}\n" for function in self.functions)
         jobs = run.execute(replace(setup, name=f"figures-{self.name}"), machine, plan)
         return {name + self.suffix: figure for name, figure in read(jobs / "figures").items()}
@@ -39,7 +40,9 @@ def all_figures() -> list:
         Figure("memory", "memory of the kernel", ("memory_1tib", "memory_per_gib", "memory_half"), memory_mib=3584),
         Figure("take", "the cut, in instructions", ("take", "stall")),
         Figure("take-wall", "the cut, time of day, two processors", ("take", "stall"), accelerator=WALL,
-               suffix="@wall"),
+               processors=2, suffix="@wall"),
         Figure("untracked", "requests to other devices", ("untracked",)),
-        Figure("threads", "several threads on two processors", ("threads",), accelerator=WALL),
+        Figure("threads", "several threads on two processors that take turns", ("threads 1 500ms",), processors=2),
+        Figure("threads-wall", "several threads on two processors, time of day", ("threads 7 2s",), accelerator=WALL,
+               processors=2, suffix="@wall"),
     ]

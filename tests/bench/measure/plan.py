@@ -37,6 +37,8 @@ class Sizes:
 
 QUICK = Sizes(repeats=2)
 FULL = Sizes()
+# For time of day: on a busy machine a request may take milliseconds.
+SMALL = Sizes(origin=128, store=192, first_touch=4, random=8, repeats=1)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def make_row(runs: list, raw_runs: list, instructions: bool) -> dict:
         row[name] = median(run[name] for run in runs)
         row[f"raw_{name}"] = median(run[name] for run in raw_runs)
     row["p99_to_mean"] = row["p99_us"] / row["mean_us"]
-    row["p99_to_raw"] = row["p99_us"] / row["raw_p99_us"]
+    row["p99_to_raw"] = median(run["p99_us"] / raw["p99_us"] for run, raw in zip(runs, raw_runs))
     if instructions:
         row["added_instructions"] = 1e9 / iops - 1e9 / raw_iops
     for name in ("store_written", "store_read", "origin_read"):

@@ -5,20 +5,21 @@ PEER_TITLES = {"dm-linear": "dm-linear", "dm-snapshot-4k": "dm-snap 4k", "dm-sna
                "dm-thin-64k": "dm-thin 64k"}
 
 
-def format_rows(rows: dict) -> str:
-    """Speeds: raw in its own unit, everything else as ratio."""
+def format_peers(rows: dict) -> str:
+    """Speeds of all targets: raw in its own unit, everything else as ratio."""
     titles = ["row", "raw", "blksnap", *PEER_TITLES.values()]
     lines = [[name, _raw_speed(row), f"{row['ratio']:.2f}",
               *(_ratio(row.get("peers", {}).get(peer)) for peer in PEER_TITLES)] for name, row in rows.items()]
     return _table(titles, lines)
 
 
-def format_latencies(rows: dict) -> str:
-    titles = ["row", "mean us", "p50", "p99", "p99 / mean", "p99 / raw p99", "added instructions"]
-    lines = [[name, f"{row['mean_us']:.1f}", f"{row['p50_us']:.1f}", f"{row['p99_us']:.1f}",
-              f"{row['p99_to_mean']:.1f}", f"{row['p99_to_raw']:.1f}",
-              f"{row['added_instructions']:.0f}" if "added_instructions" in row else ""]
-             for name, row in rows.items()]
+def format_blksnap(rows: dict) -> str:
+    """What blksnap alone does, in full."""
+    titles = ["row", "raw", "blksnap", "drained", "added", "mean us", "p50", "p99", "p99 / mean", "p99 / raw"]
+    lines = [[name, _raw_speed(row), f"{row['ratio']:.3f}", f"{row['ratio_drained']:.3f}",
+              f"{row['added_instructions']:.0f}" if "added_instructions" in row else "",
+              f"{row['mean_us']:.1f}", f"{row['p50_us']:.1f}", f"{row['p99_us']:.1f}",
+              f"{row['p99_to_mean']:.1f}", f"{row['p99_to_raw']:.1f}"] for name, row in rows.items()]
     return _table(titles, lines)
 
 

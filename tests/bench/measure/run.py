@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness import guest, qemu
 from measure import plan
-from measure.variants import ICOUNT, Variant
+from measure.variants import Variant
 
 PROJECT = Path(__file__).resolve().parents[3]
 OUTPUT = PROJECT / "build" / "bench"
@@ -39,13 +39,14 @@ def run(setup: Setup, variant: Variant) -> Path:
     disks = [f"{mib}M" for mib in (variant.sizes.origin, variant.sizes.store)]
     in_memory = variant.disks.startswith("null")
     memory = SYSTEM_MIB + (variant.sizes.origin + variant.sizes.store if in_memory else 0)
-    machine = machine_for(setup, variant.accelerator, memory, [] if in_memory else disks)
+    machine = machine_for(setup, variant, memory, [] if in_memory else disks)
     return execute(setup, machine, text)
 
 
-def machine_for(setup: Setup, accelerator: str, memory_mib: int, disks: list) -> qemu.Machine:
-    return qemu.Machine(kernel=setup.kernel, smp=1 if accelerator == ICOUNT else 2, memory=f"{memory_mib}M",
-                        disks=disks, timeout=setup.timeout, append=GUEST_ARGUMENTS, accelerator=accelerator,
+def machine_for(setup: Setup, measured, memory_mib: int, disks: list) -> qemu.Machine:
+    """For a variant or a figure."""
+    return qemu.Machine(kernel=setup.kernel, smp=measured.processors, memory=f"{memory_mib}M", disks=disks,
+                        timeout=setup.timeout, append=GUEST_ARGUMENTS, accelerator=measured.accelerator,
                         extra=setup.emulator)
 
 

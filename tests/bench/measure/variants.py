@@ -19,6 +19,7 @@ class Variant:
     scenarios: list
     targets: tuple
     accelerator: str = ICOUNT
+    processors: int = 1
     disks: str = "null blocksize=512"
     rounds: int = 1
 
@@ -28,13 +29,13 @@ class Variant:
     @property
     def instructions(self) -> bool:
         """Whether a nanosecond of its time is an instruction."""
-        return self.accelerator == ICOUNT and "completion_nsec" not in self.disks
+        return self.accelerator == ICOUNT and self.processors == 1 and "completion_nsec" not in self.disks
 
 
 OWN = (plan.RAW, plan.BLKSNAP, plan.TRACKER)
 ALL = (plan.RAW, *plan.PEERS, plan.BLKSNAP, plan.TRACKER)
 SHORT = "1500ms"  # Of virtual time.
-LONG = "10s"
+LONG = "5s"
 
 
 def quick() -> Variant:
@@ -54,8 +55,12 @@ def full() -> list:
         Variant("busy", "null_blk that serves one request at a time, in 50 us each", sizes,
                 [plan.latency_under_copying(sizes, SHORT)], ALL,
                 disks="null blocksize=512 completion_nsec=50000 irqmode=2 submit_queues=1 hw_queue_depth=1"),
-        Variant("wall", "time of day, two processors, null_blk with 512-byte sectors", sizes,
-                plan.full_scenarios(sizes, LONG), ALL, accelerator=WALL, rounds=3),
-        Variant("virtio", "time of day, two processors, virtio-blk", sizes,
-                plan.full_scenarios(sizes, LONG), ALL, accelerator=WALL, disks="virtio", rounds=3),
+        Variant("two", "instructions of two processors that take turns, null_blk with 512-byte sectors", sizes,
+                [*plan.random_writes("randwrite-4k-qd1", plan.PSYNC, sizes),
+                 *plan.random_writes("randwrite-4k-qd32", plan.LIBAIO, sizes),
+                 plan.mixed(sizes, SHORT), plan.latency_under_copying(sizes, SHORT)], ALL, processors=2),
+        Variant("wall", "time of day, two processors, null_blk with 512-byte sectors", plan.SMALL,
+                plan.full_scenarios(plan.SMALL, LONG), ALL, accelerator=WALL, processors=2, rounds=3),
+        Variant("virtio", "time of day, two processors, virtio-blk", plan.SMALL,
+                plan.full_scenarios(plan.SMALL, LONG), ALL, accelerator=WALL, processors=2, disks="virtio", rounds=3),
     ]
