@@ -90,7 +90,7 @@ def _prepared(machine, command, log, share, settings):
             *qemu.share_arguments("modules", kernel.directory / "modules", writable=False),
             *qemu.share_arguments("host", share.resolve(), writable=False),
             *qemu.share_arguments("results", log.resolve(), writable=True),
-            "-append", f"{qemu.KERNEL_ARGUMENTS} {machine.append}"], scratch
+            "-append", qemu.kernel_arguments(machine)], scratch
 
 
 def _forget_older_run(log: Path) -> None:

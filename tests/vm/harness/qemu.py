@@ -32,12 +32,9 @@ TURNS = ["-netdev", "hubport,id=turns,hubid=0",
 #
 # A busy machine may stop a virtual CPU for seconds: the watchdogs get more patience than by default.
 # An oops ends the guest at once: what comes after it says nothing, and may hang until the timeout.
-#
-# The emulator's time stamp counters agree, but the kernel does not believe that of several CPUs of this kind: it
-# would take the time from the HPET, and leave the emulated code for each look at it.
 KERNEL_ARGUMENTS = ("console=ttyS0 no_timer_check watchdog_thresh=30 "
                     "maxcpus=1 rcupdate.rcu_cpu_stall_timeout=60 log_buf_len=16M printk.devkmsg=on "
-                    "sysrq_always_enabled oops=panic panic=-1 net.ifnames=0 tsc=reliable")
+                    "sysrq_always_enabled oops=panic panic=-1 net.ifnames=0")
 
 
 @dataclass
@@ -55,6 +52,13 @@ class Machine:
     patience: int = 30  # Seconds that killing a task or removing the module may take.
     accelerator: str = "tcg"  # or kvm, or icount
     extra: list = field(default_factory=list)  # Further arguments of the emulator.
+
+
+def kernel_arguments(machine: Machine) -> str:
+    """The emulator's time stamp counters agree, but the kernel does not believe that of several CPUs of this kind. It
+    would take the time from the HPET, and leave the emulated code for each look at it."""
+    clock = "tsc=reliable " if machine.accelerator == "tcg" else ""
+    return f"{KERNEL_ARGUMENTS} {clock}{machine.append}"
 
 
 def accelerator_arguments(machine: Machine) -> list:
