@@ -269,12 +269,15 @@ TEST(a_partition_that_is_replaced_while_it_is_opened_is_taken, .timeout_seconds 
 	blk_snap_dev number = partition.number();
 	const auto read_tables = [&] {
 		const int fd = open(disk.path().c_str(), O_RDONLY | O_CLOEXEC);
-		for (;;)
+		// As often as create may need to get there; udev has to look at each of them.
+		for (unsigned i = 0; i < 12; i++) {
 			(void)ioctl(fd, BLKRRPART);
+			usleep(1000);
+		}
 		return 0;
 	};
 	unsigned taken = 0;
-	for (unsigned i = 0; i < 60 && taken < 10; i++) {
+	for (unsigned i = 0; i < 40 && taken < 8; i++) {
 		blk_snap_snapshot_create create{1, &number, {}};
 		int error;
 		{
