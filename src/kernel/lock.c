@@ -5,7 +5,8 @@
  * All locks of the core are made at the few places below, so each rank brings a lock class of
  * its own; lockdep then checks the order of the ranks.
  */
-#include <linux/jiffies.h>
+#include <linux/hrtimer.h>
+#include <linux/ktime.h>
 #include <linux/lockdep.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
@@ -97,27 +98,31 @@ void shim_waitqueue_wake_all(struct shim_waitqueue *queue)
 		wake_up_all(as_waitqueue(queue));
 }
 
+/*
+ * By a timer of high resolution: jiffies run late where the tick is held up, and then make up for it,
+ * so that a wait counted in them may end before its time.
+ */
 static int wait_interruptible(wait_queue_head_t *queue, int (*condition)(void *), void *argument,
 			      shim_u32 timeout_ms)
 {
-	long left;
+	int error;
 
 	if (!timeout_ms)
 		return wait_event_interruptible(*queue, condition(argument)) ? -EINTR : 0;
-	left = wait_event_interruptible_timeout(*queue, condition(argument),
-						msecs_to_jiffies(timeout_ms));
-	if (left < 0)
-		return -EINTR;
-	return left ? 0 : -ETIMEDOUT;
+	error = wait_event_interruptible_hrtimeout(*queue, condition(argument),
+						   ms_to_ktime(timeout_ms));
+	if (error == -ETIME)
+		return -ETIMEDOUT;
+	return error ? -EINTR : 0;
 }
 
 static int wait_uninterruptible(wait_queue_head_t *queue, int (*condition)(void *), void *argument,
 				shim_u32 timeout_ms)
 {
 	if (timeout_ms)
-		return wait_event_timeout(*queue, condition(argument), msecs_to_jiffies(timeout_ms))
-			       ? 0
-			       : -ETIMEDOUT;
+		return wait_event_hrtimeout(*queue, condition(argument), ms_to_ktime(timeout_ms))
+			       ? -ETIMEDOUT
+			       : 0;
 	wait_event(*queue, condition(argument));
 	return 0;
 }
