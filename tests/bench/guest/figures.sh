@@ -128,15 +128,16 @@ measure_memory_1tib()
 	snapshot=$(blksnap snapshot_create --device $origin)
 	blksnap snapshot_destroy --id "$snapshot"
 	record_memory memory-tracked-1tib 'a tracker on 1 TiB, its CBT maps included'
-	record memory-tracked-1tib-cbt "$(large_allocations)" KiB 'of it CBT maps'
+	record memory-tracked-1tib-cbt "$(large_allocations)" KiB \
+		'CBT map of a tracker on 1 TiB, with the readable one'
 	watch_large_allocations
 	remember_memory
 	blksnap_fresh
-	record_memory memory-held-1tib-with-cbt 'a snapshot of 1 TiB held, nothing written, beside its tracker'
+	record_memory memory-held-1tib-with-cbt 'a snapshot of 1 TiB held, nothing written, beside its tracker, everything'
 	cbt=$(large_allocations)
-	record memory-held-1tib-cbt "$cbt" KiB 'of it CBT maps'
+	record memory-held-1tib-cbt "$cbt" KiB 'of it CBT maps, by tracing large allocations'
 	record memory-held-1tib $((memory_added - cbt)) KiB \
-		'a snapshot of 1 TiB held, nothing written; tracker and CBT maps left out'
+		'a snapshot of 1 TiB held, nothing written, CBT maps left out; beside its tracker'
 	blksnap_release
 	blksnap_stop
 	remove_null_disk origin store
@@ -166,12 +167,12 @@ measure_memory_per_gib()
 	remove_null_disk origin store
 }
 
-# memory_half TARGET SUFFIX FIO-OPTION...
+# memory_half TARGET SUFFIX WHAT FIO-OPTION...
 memory_half()
 {
-	local target=$1 suffix=$2
+	local target=$1 suffix=$2 what=$3
 
-	shift 2
+	shift 3
 	"${target}_start"
 	# What the first snapshot takes once and for all is no cost of a snapshot.
 	"${target}_fresh"
@@ -181,7 +182,7 @@ memory_half()
 	overwrite --size=512M --io_size=256M "$@"
 	settle
 	record_memory "memory-512mib-half$suffix-$target" \
-		'a snapshot of 512 MiB held, half overwritten, store caught up; pools counted, the tracker left out'
+		"half overwritten, $what; a snapshot of 512 MiB held, store caught up, pools counted, the tracker left out"
 	"${target}_release"
 	"${target}_stop"
 }
@@ -192,8 +193,8 @@ measure_memory_half()
 
 	origin_and_store 512 704
 	for target in blksnap dm-snapshot-4k dm-snapshot-64k dm-thin-64k; do
-		memory_half "$target" 4k --rw=randwrite --bs=4k --ioengine=libaio --iodepth=32
-		memory_half "$target" '' --rw=write:256k --bs=256k --ioengine=psync
+		memory_half "$target" 4k '4 KiB at random' --rw=randwrite --bs=4k --ioengine=libaio --iodepth=32
+		memory_half "$target" '' 'every other 256 KiB' --rw=write:256k --bs=256k --ioengine=psync
 	done
 	remove_null_disk origin store
 }

@@ -24,7 +24,8 @@ def format_blksnap(rows: dict) -> str:
 
 
 def format_figures(figures: dict) -> str:
-    lines = [[name, f"{figure['value']:.6g} {figure['unit']}", figure["what"]] for name, figure in figures.items()]
+    lines = [[name, f"{figure['value']:.5g} {figure['unit']}", figure["what"].partition(";")[0]]
+             for name, figure in figures.items()]
     return _table(["figure", "value", "what it is"], lines)
 
 

@@ -58,7 +58,7 @@ def full() -> list:
         Variant("two", "instructions of two processors that take turns, null_blk with 512-byte sectors", sizes,
                 [*plan.random_writes("randwrite-4k-qd1", plan.PSYNC, sizes),
                  *plan.random_writes("randwrite-4k-qd32", plan.LIBAIO, sizes),
-                 plan.mixed(sizes, SHORT), plan.latency_under_copying(sizes, SHORT)], ALL, processors=2),
+                 plan.mixed(sizes, SHORT), plan.latency_under_copying(sizes, SHORT)], ALL, processors=2, rounds=2),
         Variant("wall", "time of day, two processors, null_blk with 512-byte sectors", plan.SMALL,
                 plan.full_scenarios(plan.SMALL, LONG), ALL, accelerator=WALL, processors=2, rounds=3),
         Variant("virtio", "time of day, two processors, virtio-blk", plan.SMALL,
