@@ -25,16 +25,18 @@ make_disks()
 	null_disk store0 64 && null_disk store1 64 && null_disk kept 16
 }
 
+set_modprobe()
+{
+	echo "$1" >/proc/sys/kernel/modprobe
+}
+
 # Numbers of devices that nobody has are asked for all the time: each would start modprobe, with the control's
 # mutex held. udev would look at each image that comes and at each origin that was written to. And each snapshot
 # has a dozen lines in the log, which the serial line takes its time for.
 quieten()
 {
-	local helper
-
-	helper=$(</proc/sys/kernel/modprobe)
-	later sysctl --quiet "kernel.modprobe=$helper"
-	sysctl --quiet kernel.modprobe=
+	later set_modprobe "$(</proc/sys/kernel/modprobe)"
+	set_modprobe ''
 	udevadm control --stop-exec-queue
 	later udevadm control --start-exec-queue
 	dmesg --console-level warn
