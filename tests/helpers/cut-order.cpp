@@ -123,10 +123,15 @@ private:
 	{
 		for (std::size_t place = 0; place < histories_.size(); place++) {
 			Request *request = io_.idle();
+			while (!request) {
+				reap();
+				request = io_.idle();
+			}
 			begin(*request, place);
 			submit(*request);
-			reap();
 		}
+		while (io_.in_flight())
+			reap();
 	}
 
 	void begin(Request &request, std::size_t place)
@@ -277,8 +282,7 @@ private:
 		for (int i = 0; i < 2000 && writer.written() < enough && !writer.error(); i++)
 			poll(nullptr, 0, 5);
 		changed_ += writer.written() >= enough;
-		if (read_images(id) != shown)
-			complain("the second reading differs from the first");
+		compare(shown, read_images(id), after, writer.histories());
 		if (const int error = control_.try_destroy(id))
 			throw std::system_error(error, std::generic_category(), "destroy");
 		writer.forget();
@@ -319,6 +323,23 @@ private:
 			if (!value)
 				complain(path + ": block " + std::to_string(i) + " is not whole");
 			values.push_back(value.value_or(0));
+		}
+	}
+
+	// Whatever differs was overwritten without a copy. When that write was submitted tells by whom.
+	void compare(const Values &first, const Values &second, std::uint64_t after,
+		     const std::vector<History> &histories)
+	{
+		for (std::size_t place = 0; place < first.size(); place++) {
+			if (first[place] == second[place])
+				continue;
+			complain("place " + std::to_string(place) + ": the second reading shows write " +
+				 std::to_string(second[place]) + ", the first " +
+				 std::to_string(first[place]) + "; the take returned at " +
+				 std::to_string(after));
+			for (const Write &write : histories[place])
+				std::cerr << "cut-order:   submitted at " << write.submitted
+					  << ", completed at " << write.completed << "\n";
 		}
 	}
 

@@ -25,6 +25,7 @@
 #include <filesystem>
 #include <memory>
 #include <random>
+#include <thread>
 
 using namespace kselftest;
 
@@ -253,6 +254,33 @@ TEST(nowait_is_refused_where_it_was_refused_before)
 	EXPECT(held.origin_is_old(0, Held::kSectors));
 	EXPECT(held.image_is_right());
 	EXPECT(held.changes() == kNothing);
+}
+
+// --- submitted before the attach -------------------------------------------------------------
+
+// Targets like this one, thin and crypt show a write in the statistics only when they pass it down: nothing
+// tells of one that came before the tracker. What the image shows of it must not change.
+TEST(a_write_that_a_target_holds_since_before_the_attach_is_waited_for)
+{
+	const NullDisk other(16), store_of_other(16), lower(64), store(64);
+	const DmDisk origin(delay_table(lower, 300));
+	const Held hooked(other, store_of_other, 8);
+	const BlockFile file(origin);
+	for (unsigned i = 0; i < 3; i++)
+		REQUIRE_ERRNO(file.write(kAt, pattern(1, 8)), 0);
+	int error = -1;
+	std::thread writer([&] { error = file.write(kAt, pattern(2, 8)); });
+	usleep(50000);
+	const Control control;
+	const Snapshot snapshot(control, {&origin});
+	EXPECT_ERRNO(snapshot.append(store, {{65536, 65536}}), 0);
+	EXPECT_ERRNO(snapshot.take(), 0);
+	const Disk image = snapshot.image_of(origin);
+	const bool shown = image.holds(2, kAt, 8);
+	writer.join();
+	EXPECT_ERRNO(error, 0);
+	EXPECT(image.holds(shown ? 2 : 1, kAt, 8));
+	EXPECT(origin.holds(2, kAt, 8));
 }
 
 // --- POLLED ----------------------------------------------------------------------------------
