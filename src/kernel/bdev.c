@@ -303,7 +303,8 @@ static u64 usual_write_ms(struct block_device *bdev)
 	struct block_device *disk = bdev_whole(bdev);
 	u64 writes = part_stat_read(disk, ios[STAT_WRITE]);
 
-	return writes ? div64_u64(part_stat_read(disk, nsecs[STAT_WRITE]), writes) / NSEC_PER_MSEC : 0;
+	return writes ? div64_u64(part_stat_read(disk, nsecs[STAT_WRITE]), writes) / NSEC_PER_MSEC
+		      : 0;
 }
 
 /* Drivers without a request queue are believed when their statistics show no write once, but not at

@@ -333,7 +333,8 @@ private:
 		for (std::size_t place = 0; place < first.size(); place++) {
 			if (first[place] == second[place])
 				continue;
-			complain("place " + std::to_string(place) + ": the second reading shows write " +
+			complain("place " + std::to_string(place) +
+				 ": the second reading shows write " +
 				 std::to_string(second[place]) + ", the first " +
 				 std::to_string(first[place]) + "; the take returned at " +
 				 std::to_string(after));
