@@ -28,7 +28,7 @@
 /* How long settling waits for a queue to drain, and for a device that has none. */
 #define SETTLE_QUEUE_MS 5000
 #define SETTLE_LEAST_MS 200
-#define SETTLE_STATISTICS_MS 2000
+#define SETTLE_STATISTICS_MS 1000
 
 /* What cannot change while the kernel's object lives. */
 struct device_nature {

@@ -54,7 +54,7 @@ int shim_device_describe(struct shim_device *device, struct shim_bdev_info *info
  * Called after a tracker has been published: waits for submitters inside the block layer,
  * freezes and unfreezes the queue where the disk has one, syncs the page cache of the device. Where
  * there is no queue to freeze it waits until the in-flight count was seen at zero, and for twice
- * the time that writes usually take there: at least 200 ms, at most two seconds.
+ * the time that writes usually take there: at least 200 ms, at most a second.
  * Context: process. Return: 0, or -ETIMEDOUT if writes may still be in flight.
  */
 int shim_bdev_settle(struct shim_bdev *bdev) SHIM_NOEXCEPT;
