@@ -99,10 +99,12 @@ Result<Uuid> Control::create_snapshot(const Vector<DeviceNumber> &numbers)
 // a take that follows at once would miss them.
 void Control::settle(Snapshot &snapshot)
 {
+	const u64 since_ns = shim_clock_ns();
+
 	for (Snapshot::Member &member : snapshot.members()) {
 		if (!std::exchange(member.tracker->unsettled, false))
 			continue;
-		if (shim_bdev_settle(member.bdev))
+		if (shim_bdev_settle(member.bdev, since_ns))
 			shim_log(
 				SHIM_LOG_WARNING,
 				"%s: older writes are still in flight; a snapshot taken before they end "

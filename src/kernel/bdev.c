@@ -20,6 +20,7 @@
 #include <linux/slab.h>
 #include <linux/xarray.h>
 #include <blksnap/port/bdev.h>
+#include <blksnap/port/control.h>
 #include "blksnap-features.h"
 #include "bdev.h"
 #include "image.h"
@@ -27,7 +28,7 @@
 
 /* How long settling waits for a queue to drain, and for a device that has none. */
 #define SETTLE_QUEUE_MS 5000
-#define SETTLE_LEAST_MS 200
+#define SETTLE_HIDDEN_MS 500
 #define SETTLE_STATISTICS_MS 1000
 
 /* What cannot change while the kernel's object lives. */
@@ -297,36 +298,23 @@ static long writes_in_flight(struct block_device *bdev)
 	return writes;
 }
 
-/* How long writes to the disk took until now, on average. */
-static u64 usual_write_ms(struct block_device *bdev)
-{
-	struct block_device *disk = bdev_whole(bdev);
-	u64 writes = part_stat_read(disk, ios[STAT_WRITE]);
-
-	return writes ? div64_u64(part_stat_read(disk, nsecs[STAT_WRITE]), writes) / NSEC_PER_MSEC
-		      : 0;
-}
-
 /* Drivers without a request queue are believed when their statistics show no write once, but not at
- * once: device mapper's thin, crypt, cache and delay show a write only when they pass it down. What
- * they hold back is given twice the time that writes usually take there. */
-static bool settle_statistics(struct block_device *bdev)
+ * once: device mapper's thin, crypt, cache and delay show a write only when they pass it down. */
+static bool settle_statistics(struct block_device *bdev, u64 since_ns)
 {
-	u64 least_ms = max_t(u64, 2 * usual_write_ms(bdev), SETTLE_LEAST_MS);
-	unsigned long begin = jiffies;
-	unsigned long end = begin + msecs_to_jiffies(SETTLE_STATISTICS_MS);
-	unsigned long least = msecs_to_jiffies(min_t(u64, least_ms, SETTLE_STATISTICS_MS));
+	u64 credible_ns = since_ns + SETTLE_HIDDEN_MS * NSEC_PER_MSEC;
+	unsigned long end = jiffies + msecs_to_jiffies(SETTLE_STATISTICS_MS);
 
-	while (time_before(jiffies, begin + least) || writes_in_flight(bdev) > 0 ||
+	while (shim_clock_ns() < credible_ns || writes_in_flight(bdev) > 0 ||
 	       writes_in_flight(bdev_whole(bdev)) > 0) {
 		if (time_after(jiffies, end))
 			return false;
 		msleep(10);
 	}
-	return least_ms <= SETTLE_STATISTICS_MS;
+	return true;
 }
 
-int shim_bdev_settle(struct shim_bdev *handle)
+int shim_bdev_settle(struct shim_bdev *handle, shim_u64 since_ns)
 {
 	struct block_device *bdev = handle->bdev;
 	struct request_queue *queue = bdev_get_queue(bdev);
@@ -340,7 +328,7 @@ int shim_bdev_settle(struct shim_bdev *handle)
 	synchronize_rcu();
 #endif
 	sync_blockdev(bdev);
-	settled = queue_is_mq(queue) ? settle_queue(queue) : settle_statistics(bdev);
+	settled = queue_is_mq(queue) ? settle_queue(queue) : settle_statistics(bdev, since_ns);
 	return settled ? 0 : -ETIMEDOUT;
 }
 

@@ -282,7 +282,8 @@ private:
 		for (int i = 0; i < 2000 && writer.written() < enough && !writer.error(); i++)
 			poll(nullptr, 0, 5);
 		changed_ += writer.written() >= enough;
-		compare(shown, read_images(id), after, writer.histories());
+		const Values again = read_images(id);
+		compare(shown, again, after, writer.histories());
 		if (const int error = control_.try_destroy(id))
 			throw std::system_error(error, std::generic_category(), "destroy");
 		writer.forget();
@@ -333,14 +334,18 @@ private:
 		for (std::size_t place = 0; place < first.size(); place++) {
 			if (first[place] == second[place])
 				continue;
-			complain("place " + std::to_string(place) +
-				 ": the second reading shows write " +
-				 std::to_string(second[place]) + ", the first " +
-				 std::to_string(first[place]) + "; the take returned at " +
-				 std::to_string(after));
+			std::string what = "place " + std::to_string(place) +
+					   ": the second reading shows write " +
+					   std::to_string(second[place]) + ", the first " +
+					   std::to_string(first[place]) +
+					   "; the take returned at " + std::to_string(after);
 			for (const Write &write : histories[place])
-				std::cerr << "cut-order:   submitted at " << write.submitted
-					  << ", completed at " << write.completed << "\n";
+				what += "\n  submitted at " + std::to_string(write.submitted) +
+					(write.completed == kNever
+						 ? ", under way"
+						 : ", completed at " +
+							   std::to_string(write.completed));
+			complain(what);
 		}
 	}
 

@@ -49,15 +49,16 @@ void shim_device_forget(struct shim_device *device) SHIM_NOEXCEPT;
 int shim_device_describe(struct shim_device *device, struct shim_bdev_info *info) SHIM_NOEXCEPT;
 
 /**
- * shim_bdev_settle() - wait until writes that were submitted before now have ended
+ * shim_bdev_settle() - wait until writes have ended that were submitted before a moment
+ * @since_ns: shim_clock_ns() of that moment; not later than the call
  *
  * Called after a tracker has been published: waits for submitters inside the block layer,
  * freezes and unfreezes the queue where the disk has one, syncs the page cache of the device. Where
- * there is no queue to freeze it waits until the in-flight count was seen at zero, and for twice
- * the time that writes usually take there: at least 200 ms, at most a second.
+ * there is no queue to freeze it waits until half a second has passed, for drivers that show a write
+ * late in the statistics, and until their in-flight count was seen at zero, for up to a second.
  * Context: process. Return: 0, or -ETIMEDOUT if writes may still be in flight.
  */
-int shim_bdev_settle(struct shim_bdev *bdev) SHIM_NOEXCEPT;
+int shim_bdev_settle(struct shim_bdev *bdev, shim_u64 since_ns) SHIM_NOEXCEPT;
 
 /* Whether I/O to @upper may reach the disk of @lower through a stacked driver, as far as
  * the kernel shows it. Context: process. Return: 1, 0, or -errno if it cannot be found out. */

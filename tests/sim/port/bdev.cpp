@@ -132,7 +132,7 @@ int shim_device_describe(shim_device *device, shim_bdev_info *info) noexcept
 	return 0;
 }
 
-int shim_bdev_settle(shim_bdev *bdev) noexcept
+int shim_bdev_settle(shim_bdev *bdev, shim_u64) noexcept
 {
 	Scheduler &sched = scheduler();
 	sched.might_sleep("settling a device");

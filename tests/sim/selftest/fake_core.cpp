@@ -110,7 +110,7 @@ Disk *disk_of(shim_bdev *bdev, const shim_bdev_info &info)
 		std::make_unique<Disk>(Disk{info.disk_key, info.stack_rank, false, {}, 0}));
 	while (shim_hook_add_disk(bdev, core->disks.back().get()))
 		; // no memory: again
-	shim_bdev_settle(bdev);
+	shim_bdev_settle(bdev, shim_clock_ns());
 	return core->disks.back().get();
 }
 
