@@ -23,11 +23,8 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
-#include <future>
 #include <memory>
 #include <random>
-#include <sstream>
-#include <thread>
 
 using namespace kselftest;
 
@@ -86,17 +83,6 @@ std::string delay_table(const Disk &lower, unsigned milliseconds)
 
 	return "0 " + std::to_string(lower.sectors()) + " delay " + path + "0 " + path +
 	       std::to_string(milliseconds);
-}
-
-// The writes that it holds: "0 SECTORS delay READS WRITES FLUSHES".
-unsigned held_back(const DmDisk &disk)
-{
-	std::istringstream status(run({"dmsetup", "status", disk.path()}).output);
-	std::string word;
-	unsigned reads = 0, writes = 0;
-
-	status >> word >> word >> word >> reads >> writes;
-	return writes;
 }
 
 } // namespace
@@ -280,14 +266,14 @@ TEST(a_write_that_a_target_holds_since_before_the_attach_is_waited_for)
 	const Held hooked(other, store_of_other, 8); // else the attach takes longer than the write
 	const BlockFile file(origin);
 	REQUIRE_ERRNO(file.write(kAt, pattern(1, 8)), 0);
-	auto error = std::async(std::launch::async, [&] { return file.write(kAt, pattern(2, 8)); });
-	REQUIRE(wait_until([&] { return held_back(origin) == 1; }));
+	Child writer([&] { return file.write(kAt, pattern(2, 8)); });
+	writer.wait_until_asleep();
 	const Control control;
 	const Snapshot snapshot(control, {&origin});
 	EXPECT_ERRNO(snapshot.append(store, {{0, 65536}}), 0);
 	EXPECT_ERRNO(snapshot.take(), 0);
 	EXPECT(snapshot.image_of(origin).holds(2, kAt, 8));
-	EXPECT_ERRNO(error.get(), 0);
+	EXPECT_EQ(writer.wait(), 0);
 	EXPECT(snapshot.image_of(origin).holds(2, kAt, 8));
 }
 
