@@ -50,18 +50,26 @@ inline Disk::Hit Disk::meet(Tracker *from, const shim_write &write)
 }
 
 // The gate is or was closed. Parks the bio there and gives null, or counts it in flight.
-WritesInFlight::Slot *Disk::enter_closed_gate(WritesInFlight::Slot *slot, bio *bio)
+//
+// A write that was admitted can wait for one that was not: the bios of a chain complete together. One
+// that was parked elsewhere when the gate closed may be such, so it still comes in, as long as somebody
+// waits for those in flight. Nobody can have seen it complete, so it belongs before the cut.
+WritesInFlight::Slot *Disk::enter_closed_gate(WritesInFlight::Slot &slot, bio *bio, bool released)
 {
-	// If the gate opens between the look and the lock, begin again.
-	do {
-		WritesInFlight::leave(*slot);
-		idle_.wake_all();
-		if (park_at_gate(bio))
+	WritesInFlight::leave(slot);
+	idle_.wake_all();
+	return gate_.with([&](Gate &gate) -> WritesInFlight::Slot * {
+		if (!gate.closed) {
+			COVERAGE_MARK("disk: the gate opens between the look and the lock");
+		} else if (released && gate.draining && shim_bio_is_chained(bio)) {
+			COVERAGE_MARK("disk: a part of a chain comes in late");
+		} else {
+			shim_bio_prepare_park(bio);
+			gate.parked.push_back(bio);
 			return nullptr;
-		COVERAGE_MARK("disk: the gate opens between the look and the lock");
-		slot = &in_flight_.enter();
-	} while (gate_closed_.load(Order::SeqCst));
-	return slot;
+		}
+		return &in_flight_.enter();
+	});
 }
 
 bool Disk::is_preserved(const shim_write &write, Tracker *first)
@@ -112,18 +120,18 @@ void Disk::mark_rest(const shim_write &write, Tracker *second)
 }
 
 [[gnu::always_inline]] inline Disk::Decision Disk::decide_tracked(bio *bio, const shim_write &write,
-								  Hit first, bool may_read)
+								  Hit first, bool released)
 {
 	// Count, then look at the gate: see in_flight.hpp.
 	WritesInFlight::Slot *slot = &in_flight_.enter();
 	if (gate_closed_.load(Order::SeqCst)) [[unlikely]] {
-		slot = enter_closed_gate(slot, bio);
+		slot = enter_closed_gate(*slot, bio, released);
 		if (!slot)
 			return {Outcome::Parked};
 	}
 	Decision decision{Outcome::Pass};
 	if (!is_settled(write, first)) [[unlikely]]
-		decision = preserve(bio, write, first.tracker, may_read);
+		decision = preserve(bio, write, first.tracker, !released);
 	WriteRecord *record = nullptr;
 	if (decision.outcome == Outcome::Pass) {
 		record = take_record(*slot, bio);
@@ -156,7 +164,7 @@ inline bool Disk::is_admission(shim_bio_saved *admission) const
 	return admission && WriteRecord::from(admission).disk == this;
 }
 
-[[gnu::always_inline]] inline Disk::Decision Disk::decide(bio *bio, bool may_read)
+[[gnu::always_inline]] inline Disk::Decision Disk::decide(bio *bio, bool released)
 {
 	// Cleared by the compiler it would be filled twice.
 	__attribute__((uninitialized)) shim_write write;
@@ -171,13 +179,13 @@ inline bool Disk::is_admission(shim_bio_saved *admission) const
 		return {Outcome::Pass};
 
 	const Hit first = meet(first_tracker(), write);
-	return first.tracker ? decide_tracked(bio, write, first, may_read)
+	return first.tracker ? decide_tracked(bio, write, first, released)
 			     : Decision{Outcome::Pass};
 }
 
 blksnap_decision Disk::submit(bio *bio)
 {
-	const Decision decision = decide(bio, true);
+	const Decision decision = decide(bio, false);
 
 	if (decision.outcome == Outcome::Parked) [[unlikely]]
 		return {note_parked(), nullptr};
@@ -249,17 +257,6 @@ void Disk::complete(WriteRecord &record)
 
 // --- parking and release ---------------------------------------------------------------------
 
-bool Disk::park_at_gate(bio *bio)
-{
-	return gate_.with([&](Gate &gate) {
-		if (!gate.closed)
-			return false;
-		shim_bio_prepare_park(bio);
-		gate.parked.push_back(bio);
-		return true;
-	});
-}
-
 void Disk::release(BioList &bios)
 {
 	released_.with([&](BioList &list) { list.splice_back(bios); });
@@ -279,7 +276,7 @@ void Disk::run_release()
 void Disk::release_one(bio *bio)
 {
 	shim_rcu_read_lock();
-	const Outcome outcome = decide(bio, false).outcome;
+	const Outcome outcome = decide(bio, true).outcome;
 	shim_rcu_read_unlock();
 
 	if (outcome == Outcome::Parked) {
@@ -307,16 +304,17 @@ void Disk::release_one(bio *bio)
 }
 
 // Like the wait for a request tag: without it, writers would queue without limit. Not a wait for
-// a copy: the bio is held already, and it is released by whatever happens to the snapshot.
+// a copy: the bio is held already, and it is released by whatever happens to the snapshot. Not without
+// end: the submitter may be the worker of a driver that hands down what was deferred, and parked bios
+// may wait for what it has yet to hand down.
 void Disk::backpressure(bool may_wait)
 {
-	if (may_wait)
-		uncrowded_.wait(
-			[&] {
-				return static_cast<i32>(parked_.load(Order::Relaxed)) <=
-				       static_cast<i32>(parked_limit_ / 2);
-			},
-			0, false);
+	const auto uncrowded = [&] {
+		return static_cast<i32>(parked_.load(Order::Relaxed)) <=
+		       static_cast<i32>(parked_limit_ / 2);
+	};
+	if (may_wait && uncrowded_.wait(uncrowded, kCrowdedMs, false))
+		COVERAGE_MARK("disk: a submitter has waited long enough");
 	pins_.fetch_sub(1, Order::Release);
 }
 
@@ -324,14 +322,21 @@ void Disk::backpressure(bool may_wait)
 
 void Disk::close_gate()
 {
-	gate_.with([](Gate &gate) { gate.closed = true; });
+	gate_.with([](Gate &gate) { gate.closed = gate.draining = true; });
 	gate_closed_.store(true, Order::SeqCst);
 	full_barrier();
 }
 
 Result<void> Disk::wait_idle(u32 timeout_ms)
 {
-	return port_result(idle_.wait([&] { return in_flight_.idle(); }, timeout_ms, false));
+	// Looked at once more where nobody comes in.
+	const auto drained = [&] {
+		return in_flight_.idle() && gate_.with([&](Gate &gate) {
+			gate.draining = !in_flight_.idle();
+			return !gate.draining;
+		});
+	};
+	return port_result(idle_.wait(drained, timeout_ms, false));
 }
 
 void Disk::open_gate()

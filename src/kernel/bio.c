@@ -283,6 +283,21 @@ void shim_bio_admit(struct bio *bio, struct shim_bio_saved *saved)
 	bio->bi_private = saved;
 }
 
+int shim_bio_is_chained(struct bio *bio)
+{
+	const struct saved_completion *old;
+	bio_end_io_t *end_io = bio->bi_end_io;
+	void *private = bio->bi_private;
+
+	/* Admitted on a disk above, which remapped it in place. */
+	while (end_io == admitted_end_io) {
+		old = (const struct saved_completion *)((struct shim_bio_saved *)private)->raw;
+		end_io = old->end_io;
+		private = old->private;
+	}
+	return end_io == chained_end_io;
+}
+
 void shim_bio_submit(struct bio *bio)
 {
 	bio->bi_next = NULL;

@@ -3,19 +3,23 @@
 # The simulator: the real core against a simulated machine. Works on its own from the top level,
 # `make -f tests/sim/sim.mk check-sim`, and included by the top Makefile.
 #
-#   sim         build/sim/sim
+#   sim         build/sim/sim; with HISTORIES=N on the command line N histories are run, from SEED
 #   check-sim   its self-test, every seed that ever found a bug, single faults one by one, then fixed
 #               scripts and HISTORIES histories from SEED, which together reach every rare branch
 #   sim-asan    the same with AddressSanitizer and UBSan, fewer histories
+#
+# SEED is another one each time, unless it is given; what is run, and what fails, tells its own.
 
 SIM_CXX ?= g++
 SIM_OUT := build/sim
-HISTORIES ?= 10000
+HISTORIES ?= 100000
 SIM_ASAN_HISTORIES ?= 500
 # Of each fixed script, and how many seeds with each single fault.
 SIM_CASE_HISTORIES ?= 100
 SIM_SWEPT_SEEDS ?= 3
-SEED ?= 1
+ifeq ($(origin SEED),undefined)
+SEED := $(shell date +%s)000000
+endif
 SIM_JOBS ?= 2
 
 SIM_CORE := $(wildcard src/core/*.cpp)
@@ -37,6 +41,9 @@ SIM_ASAN_OBJ := $(SIM_CORE:%.cpp=$(SIM_OUT)/asan/%.o) $(SIM_HOST:%.cpp=$(SIM_OUT
 
 .PHONY: sim check-sim sim-asan check-sim-selftest
 sim: $(SIM_OUT)/sim
+ifeq ($(origin HISTORIES),command line)
+	$(SIM_OUT)/sim --histories $(HISTORIES) --first-seed $(SEED) --jobs $(SIM_JOBS)
+endif
 
 $(SIM_OUT)/sim: $(SIM_CORE_OBJ) $(SIM_HOST_OBJ)
 	$(SIM_CXX) -g $(SIM_LINK_FLAGS) -o $@ $^ $(SIM_LIBS)

@@ -59,7 +59,7 @@ public:
 	void run_release(); // The worker.
 
 	// --- the gate ------------------------------------------------------------------------
-	// After close_gate() new writes park; wait_idle() waits for those in flight.
+	// After close_gate() new writes park; wait_idle() waits for those in flight, once.
 	void close_gate();
 	Result<void> wait_idle(u32 timeout_ms);
 	void open_gate();
@@ -91,19 +91,25 @@ private:
 	};
 	struct Gate {
 		bool closed = false;
+		bool draining = false; // closed, and wait_idle() has not seen the end
 		BioList parked;
 		BioList without_record;
 		RecordReserve reserve;
 	};
 
+	// How long a submitter waits at most while too many bios are parked.
+	static constexpr u32 kCrowdedMs = 100;
+
 	Disk(const shim_bdev_info &info, u32 parked_limit);
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
 
-	Decision decide(bio *bio, bool may_read);
+	// `released`: it was parked before, and comes from the worker.
+	Decision decide(bio *bio, bool released);
 	bool is_admission(shim_bio_saved *admission) const;
-	Decision decide_tracked(bio *bio, const shim_write &write, Hit first, bool may_read);
+	Decision decide_tracked(bio *bio, const shim_write &write, Hit first, bool released);
 	blksnap_verdict note_parked();
-	WritesInFlight::Slot *enter_closed_gate(WritesInFlight::Slot *slot, bio *bio);
+	WritesInFlight::Slot *enter_closed_gate(WritesInFlight::Slot &slot, bio *bio,
+						bool released);
 	static bool is_settled(const shim_write &write, Hit first);
 	static Decision preserve(bio *bio, const shim_write &write, Tracker *first, bool may_read);
 	static bool is_preserved(const shim_write &write, Tracker *first);
@@ -123,7 +129,6 @@ private:
 		if (gate_closed_.load(Order::SeqCst)) [[unlikely]]
 			idle_.wake_all();
 	}
-	bool park_at_gate(bio *bio);
 	void release_one(bio *bio);
 	static Hit meet(Tracker *from, const shim_write &write);
 	static Hit meet_next(Hit hit, const shim_write &write)

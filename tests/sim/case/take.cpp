@@ -196,4 +196,67 @@ void map_of_a_take_that_fails(History &history)
 	stage.destroy(snapshot);
 }
 
+// A write of two bios, which end together: one waits for a copy when the gate closes, the other has passed.
+void chain_meets_the_gate(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &part = world().add_device(DeviceKind::Partition, "part", 64, &disk, 128);
+	Device &store = stage.store(1024);
+	world().params.free_diff_buffer_pool_size = 1;
+	world().params.cow_memory_limit_kib = 4;
+	SnapshotModel &snapshot = stage.taken(disk, store);
+	SnapshotModel &next = stage.create({&part});
+	stage.append(next, stage.store(1024));
+	store.hung = true;
+	SIM_EXPECT(stage.write(disk, 8, 8) == 0); // keeps the only page
+	ForeignIo chain(disk, Op::Write, 0, 16);
+	chain.chain(8);
+	chain.submit();
+	scheduler().sleep(50'000);
+	SIM_EXPECT(!chain.done());
+	stage.spawn("resume", [&] {
+		scheduler().sleep(50'000);
+		disk_resume(store);
+	});
+	const u64 begin = scheduler().now();
+	stage.take(next);
+	SIM_EXPECT(scheduler().now() - begin < 1'000'000);
+	chain.wait();
+	stage.join();
+	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 16) == 0);
+	stage.destroy(next);
+	stage.destroy(snapshot);
+}
+
+// What dm hands down after a suspension comes in a row from one worker: a write from before the tracker,
+// which finds no record, before those that have all of them.
+void deferred_writes_meet_a_crowd(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(1024);
+	Device &dm = stage.stacked(disk);
+	world().params.parked_limit = 1;
+	std::vector<std::unique_ptr<ForeignIo>> writes;
+	const auto write = [&] {
+		writes.push_back(std::make_unique<ForeignIo>(dm, Op::Write, writes.size() * 8, 8));
+		ForeignIo &newest = *writes.back();
+		stage.spawn("writer", [&newest] {
+			newest.submit();
+			newest.wait();
+		});
+		scheduler().sleep(1000);
+	};
+	dm.suspended = true;
+	write();
+	SIM_EXPECT(stage.try_create({&dm}) == 0);
+	world().memory.faults.nowait_permille = 1000;
+	while (writes.size() < 70)
+		write();
+	SIM_EXPECT(dm.deferred.size() < writes.size() - 2); // the others are parked
+	linear_resume(dm);
+	stage.join();
+	world().memory.faults.nowait_permille = 0;
+}
+
 } // namespace sim

@@ -163,6 +163,18 @@ void shim_bio_admit(struct bio *bio, shim_bio_saved *saved) noexcept
 	world().live_records++;
 }
 
+int shim_bio_is_chained(struct bio *bio) noexcept
+{
+	bio::EndIo end_io = bio->end_io;
+	void *private_data = bio->private_data;
+	while (end_io == admitted_end_io) {
+		const auto *saved = static_cast<shim_bio_saved *>(private_data);
+		end_io = reinterpret_cast<bio::EndIo>(saved->raw[0]);
+		private_data = reinterpret_cast<void *>(saved->raw[1]);
+	}
+	return end_io == chain_end_io;
+}
+
 void shim_bio_submit(struct bio *bio) noexcept
 {
 	check_live(bio, "release");

@@ -127,6 +127,9 @@ void body(History &history, const Variant &variant)
 	TRACE("unloaded");
 	history.writers.join();
 	scheduler().sleep(100'000);
+	// A timer that was called off may be going off just now.
+	for (u32 i = 0; i < 100 && scheduler().fibers().size() > 1; i++)
+		scheduler().sleep(1);
 	if (scheduler().fibers().size() > 1)
 		fail("leak", "task %s is left", scheduler().fibers().back()->name);
 	world().check_empty();

@@ -17,8 +17,6 @@ namespace
 
 constexpr int kWouldBlock = 11;
 
-void chain_end_io(bio *) {}
-
 // Returns true if the core has taken the bio.
 bool hook_takes(bio *bio)
 {
@@ -161,6 +159,7 @@ bio *split_bio(bio *bio, u32 sectors)
 	return front;
 }
 
+void chain_end_io(bio *) {}
 void admitted_end_io(bio *) {}
 void redirected_end_io(bio *) {}
 

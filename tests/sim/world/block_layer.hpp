@@ -17,7 +17,8 @@ void end_bio(bio *bio, int error);
 // The parent does not end before the child has.
 void chain_bio(bio *child, bio *parent);
 
-// The completion that stands in an admitted bio.
+// The completions that stand in a part of a chain, and in an admitted bio.
+void chain_end_io(bio *bio);
 void admitted_end_io(bio *bio);
 void redirected_end_io(bio *bio);
 
