@@ -19,7 +19,6 @@
  * this text. The one exception, a completion that asks for a task to run in, is in an SRCU section.
  */
 #include <linux/bio.h>
-#include <linux/blk-cgroup.h>
 #include <linux/blkdev.h>
 #include <linux/highmem.h>
 #include <linux/percpu.h>
@@ -31,11 +30,6 @@
 #include "bio.h"
 
 /* --- foreign writes ---------------------------------------------------------------------- */
-
-/* Bios with pages of ours; and bios that borrow the bvecs of an image request, which only the workers
- * of images wait for. */
-static struct bio_set page_bios;
-static struct bio_set clone_bios;
 
 struct saved_completion {
 	bio_end_io_t *end_io;
@@ -82,17 +76,12 @@ static bool write_supported(struct bio *bio)
 	}
 }
 
-static bool is_own(struct bio *bio)
-{
-	return bio->bi_pool == &page_bios || bio->bi_pool == &clone_bios;
-}
-
 void shim_bio_describe_write(struct bio *bio, struct shim_write *write)
 {
 	struct block_device *bdev = bio->bi_bdev;
 	sector_t start = bdev->bd_start_sect;
 
-	write->own = is_own(bio);
+	write->own = bio_is_own(bio);
 	if (write->own)
 		return;
 	write->admission = shim_bio_admission(bio);
@@ -135,7 +124,7 @@ void shim_bio_prepare_park(struct bio *bio)
 /* What bio_chain() makes a bio's completion. Newer kernels know it by its address and never call it. */
 static bio_end_io_t *chained_end_io;
 
-static void learn_chained_end_io(void)
+void bio_learn_chains(void)
 {
 	struct bio child, parent;
 
@@ -285,17 +274,12 @@ void shim_bio_admit(struct bio *bio, struct shim_bio_saved *saved)
 
 int shim_bio_is_chained(struct bio *bio)
 {
-	const struct saved_completion *old;
-	bio_end_io_t *end_io = bio->bi_end_io;
-	void *private = bio->bi_private;
+	struct saved_completion last = {bio->bi_end_io, bio->bi_private};
 
 	/* Admitted on a disk above, which remapped it in place. */
-	while (end_io == admitted_end_io) {
-		old = (const struct saved_completion *)((struct shim_bio_saved *)private)->raw;
-		end_io = old->end_io;
-		private = old->private;
-	}
-	return end_io == chained_end_io;
+	while (last.end_io == admitted_end_io)
+		last = *(struct saved_completion *)((struct shim_bio_saved *)last.private)->raw;
+	return last.end_io == chained_end_io;
 }
 
 void shim_bio_submit(struct bio *bio)
@@ -309,6 +293,16 @@ void shim_bio_end(struct bio *bio, int error)
 	if (error)
 		bio->bi_status = errno_to_blk_status(-error);
 	bio_endio(bio);
+}
+
+void bio_wait_for_completions(void)
+{
+	synchronize_srcu(&completing_in_task);
+	synchronize_rcu();
+	/* Past the end of its section, but not out of our text. */
+#ifdef CONFIG_TASKS_RCU
+	synchronize_rcu_tasks();
+#endif
 }
 
 /* --- requests to an image ---------------------------------------------------------------- */
@@ -406,8 +400,8 @@ struct cursor {
 static_assert(sizeof(struct cursor) <= sizeof(struct shim_bio_cursor));
 static_assert(__alignof__(struct cursor) <= __alignof__(struct shim_bio_cursor));
 
-static struct bvec_iter bio_part(struct bio *bio, struct shim_bio_cursor *shim, shim_u32 offset,
-				 shim_u32 bytes)
+struct bvec_iter bio_part(struct bio *bio, struct shim_bio_cursor *shim, shim_u32 offset,
+			  shim_u32 bytes)
 {
 	struct cursor *cursor = (struct cursor *)shim->raw;
 	struct bvec_iter iter;
@@ -454,157 +448,4 @@ void shim_bio_fill_zero(struct bio *bio, struct shim_bio_cursor *cursor, shim_u3
 
 	__bio_for_each_segment(part, bio, iter, bio_part(bio, cursor, offset, bytes))
 		memzero_bvec(&part);
-}
-
-/* --- own I/O ------------------------------------------------------------------------------ */
-
-struct shim_io {
-	void *owner;
-	struct bio bio; /* last: bvecs follow */
-};
-
-struct cloned_io {
-	u64 room[SHIM_IO_ROOM_BYTES / sizeof(u64)];
-	struct shim_io io;
-};
-
-#define POOLED_BIOS 64
-
-static_assert(SHIM_IO_MAX_PAGES <= BIO_MAX_VECS);
-
-int bio_pools_create(void)
-{
-	const unsigned int front = offsetof(struct shim_io, bio);
-	int error;
-
-	learn_chained_end_io();
-	error = bioset_init(&page_bios, POOLED_BIOS, front, BIOSET_NEED_BVECS);
-
-	if (error)
-		return error;
-	error = bioset_init(&clone_bios, POOLED_BIOS, offsetof(struct cloned_io, io.bio), 0);
-	if (error)
-		bioset_exit(&page_bios);
-	return error;
-}
-
-void bio_wait_for_completions(void)
-{
-	synchronize_srcu(&completing_in_task);
-	synchronize_rcu();
-	/* Past the end of its section, but not out of our text. */
-#ifdef CONFIG_TASKS_RCU
-	synchronize_rcu_tasks();
-#endif
-}
-
-void bio_pools_destroy(void)
-{
-	bioset_exit(&clone_bios);
-	bioset_exit(&page_bios);
-}
-
-static void io_end(struct bio *bio)
-{
-	struct shim_io *io = container_of(bio, struct shim_io, bio);
-	bool is_clone = bio->bi_pool == &clone_bios; /* and then not ours any more */
-
-	rcu_read_lock();
-	blksnap_io_complete(io->owner, -blk_status_to_errno(bio->bi_status));
-	if (!is_clone)
-		bio_put(bio);
-	rcu_read_unlock();
-}
-
-static struct shim_io *io_create(struct block_device *bdev, sector_t sector, blk_opf_t opf,
-				 unsigned short pages, gfp_t gfp, struct bio_set *pool)
-{
-	/* With GFP_NOIO the pool waits for an element, it never fails. */
-	struct bio *bio = bio_alloc_bioset(bdev, pages, opf, gfp, pool);
-
-	if (!bio)
-		return NULL;
-	bio->bi_iter.bi_sector = sector;
-	bio->bi_end_io = io_end;
-	return container_of(bio, struct shim_io, bio);
-}
-
-static gfp_t io_gfp(bool may_wait)
-{
-	return may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN;
-}
-
-struct shim_io *shim_io_alloc(struct shim_bdev *bdev, enum shim_io_op op, shim_u64 sector,
-			      shim_u32 pages, int may_wait)
-{
-	/* Writers may be waiting for either; SYNC and IDLE together exempt a write from
-	 * writeback throttling. */
-	blk_opf_t opf =
-		op == SHIM_IO_READ ? REQ_OP_READ | REQ_SYNC : REQ_OP_WRITE | REQ_SYNC | REQ_IDLE;
-	struct shim_io *io =
-		io_create(bdev->bdev, sector, opf, pages, io_gfp(may_wait), &page_bios);
-
-	if (!io)
-		return NULL;
-	/* One copy serves many writers: it is charged to nobody. */
-	bio_associate_blkg_from_css(&io->bio, blkcg_root_css);
-	return io;
-}
-
-void shim_io_add_page(struct shim_io *io, struct page *page, shim_u32 bytes)
-{
-	struct bio *bio = &io->bio;
-	struct bio_vec *last = bio->bi_io_vec + bio->bi_vcnt - 1;
-
-	/* There is room for each page: only one that continues the last is worth the look whether
-	 * they may be one segment. */
-	if (bio->bi_vcnt && page == last->bv_page + (last->bv_offset + last->bv_len) / PAGE_SIZE)
-		WARN_ON_ONCE(bio_add_page(bio, page, bytes, 0) != bytes);
-	else if (!WARN_ON_ONCE(bio->bi_vcnt >= bio->bi_max_vecs))
-		__bio_add_page(bio, page, bytes, 0);
-}
-
-void *shim_io_room(struct shim_io *io)
-{
-	return container_of(io, struct cloned_io, io)->room;
-}
-
-void shim_io_free(struct shim_io *io)
-{
-	bio_put(&io->bio);
-}
-
-struct shim_io *shim_io_clone(struct bio *parent, struct shim_bio_cursor *cursor,
-			      shim_u32 offset_sectors, shim_u32 sectors, struct shim_bdev *bdev,
-			      shim_u64 sector, int may_wait)
-{
-	/* Neither NOWAIT, POLLED, RAHEAD nor FUA: the answer must be that of the data. */
-	const blk_opf_t kept =
-		REQ_OP_MASK | REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE | REQ_BACKGROUND;
-	struct shim_io *io =
-		io_create(bdev->bdev, 0, parent->bi_opf & kept, 0, io_gfp(may_wait), &clone_bios);
-	struct bio *bio;
-
-	if (!io)
-		return NULL;
-	bio = &io->bio;
-	bio_set_flag(bio, BIO_CLONED);
-	bio->bi_io_vec = parent->bi_io_vec;
-	bio->bi_ioprio = parent->bi_ioprio;
-	bio->bi_iter =
-		bio_part(parent, cursor, offset_sectors << SECTOR_SHIFT, sectors << SECTOR_SHIFT);
-	bio->bi_iter.bi_sector = sector;
-	bio_clone_blkg_association(bio, parent);
-	return io;
-}
-
-void shim_io_set_nowait(struct shim_io *io)
-{
-	io->bio.bi_opf |= REQ_NOWAIT;
-}
-
-void shim_io_submit(struct shim_io *io, void *owner)
-{
-	io->owner = owner;
-	submit_bio_noacct(&io->bio);
 }

@@ -24,8 +24,10 @@ static_assert(ETIMEDOUT == 110 && EALREADY == 114);
 
 static int __init backend_init(void)
 {
-	int error = bio_pools_create();
+	int error;
 
+	bio_learn_chains();
+	error = bio_pools_create();
 	if (error)
 		return error;
 	error = freezer_create_queue();

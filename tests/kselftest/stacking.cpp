@@ -170,6 +170,29 @@ TEST(a_disk_and_its_partition_in_one_snapshot)
 	EXPECT(!lost_image(snapshot, 0));
 }
 
+// A request of two bios, which end together: one waits for memory for its copy, the other has passed when the
+// gate for the second snapshot closes.
+TEST(a_take_waits_for_a_request_that_half_waits_for_a_copy, .timeout_seconds = 120)
+{
+	const module::Parameter memory("cow_memory_limit_kib", "1024");
+	const PartitionedDisk disk;
+	const NullDisk below(64), next_store(64);
+	const std::string path = " " + below.path() + " 0 ";
+	const DmDisk store("0 131072 delay" + path + "0" + path + "1500");
+	const Control control;
+	const Disk partition = disk.partition(2);
+	disk.fill(7, 4096, 4096);
+	const Snapshot snapshot(control, {&disk}), next(control, {&partition});
+	snapshot.take_with(store);
+	disk.fill(1, 6144, 2048); // all the memory, until the store has it
+	Child zeroes([&] { return BlockFile(disk).zero_out(4096, 4096); });
+	zeroes.wait_until_asleep();
+	next.take_with(next_store);
+	EXPECT_EQ(zeroes.wait(), 0);
+	EXPECT(snapshot.image_of(disk).holds(7, 4096, 4096));
+	EXPECT(!lost_image(snapshot, 0));
+}
+
 TEST(writes_through_dm_linear_are_seen_below)
 {
 	const NullDisk lower(64);
