@@ -44,7 +44,9 @@ void older_writes_do_not_end(History &history);
 void drain_limit_is_for_all(History &history);
 void map_of_a_take_that_fails(History &history);
 void chain_meets_the_gate(History &history);
+void chain_meets_a_drained_gate(History &history);
 void deferred_writes_meet_a_crowd(History &history);
+void crowd_is_let_in(History &history);
 
 // changes.cpp
 void list_meets_wrap(History &history);
@@ -98,7 +100,9 @@ constexpr Case kCases[] = {
 	{"drain-limit-is-for-all", drain_limit_is_for_all},
 	{"map-of-a-take-that-fails", map_of_a_take_that_fails},
 	{"chain-meets-the-gate", chain_meets_the_gate},
+	{"chain-meets-a-drained-gate", chain_meets_a_drained_gate},
 	{"deferred-writes-meet-a-crowd", deferred_writes_meet_a_crowd},
+	{"crowd-is-let-in", crowd_is_let_in},
 	{"list-meets-wrap", list_meets_wrap},
 	{"dirty-ranges", dirty_ranges},
 	{"takes-fail-under-writers", takes_fail_under_writers},

@@ -193,7 +193,9 @@ void released_write_meets_a_new_snapshot(History &history)
 	allowed = ~0u;
 	scheduler().sleep(50'000);
 	disk_resume(next_store);
+	const u64 begin = scheduler().now();
 	stage.join();
+	SIM_EXPECT(scheduler().now() < begin + 40'000); // the worker has not waited for itself
 	world().on_release = nullptr;
 	SIM_EXPECT(stage.read(*next.images[0], 0, 256) == 0);
 	stage.destroy(next);

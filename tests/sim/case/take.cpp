@@ -259,4 +259,74 @@ void deferred_writes_meet_a_crowd(History &history)
 	world().memory.faults.nowait_permille = 0;
 }
 
+// Disks are drained one after the other. What was parked on the first may not come in behind that, although the
+// gate is still closed for the second.
+void chain_meets_a_drained_gate(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &part = world().add_device(DeviceKind::Partition, "part", 64, &disk, 128);
+	Device &other = stage.disk(256);
+	Device &store = stage.store(1024);
+	world().params.free_diff_buffer_pool_size = 1;
+	world().params.cow_memory_limit_kib = 4;
+	SnapshotModel &snapshot = stage.taken(disk, store);
+	SnapshotModel &next = stage.create({&part, &other});
+	stage.append(next, stage.store(1024));
+	store.hung = true;
+	SIM_EXPECT(stage.write(disk, 8, 8) == 0); // keeps the only page
+	ForeignIo chain(disk, Op::Write, 128, 16);
+	chain.chain(8);
+	chain.submit();
+	other.hung = true;
+	stage.spawn("writer", [&] { SIM_EXPECT(stage.write(other, 8, 8) == 0); });
+	while (other.stuck.empty())
+		scheduler().sleep(1000);
+	stage.spawn("resume", [&] {
+		scheduler().sleep(50'000);
+		disk.latency_us = 20'000;
+		disk_resume(store);
+		scheduler().sleep(50'000);
+		disk_resume(other);
+	});
+	stage.take(next);
+	SIM_EXPECT(stage.read(*next.images[0], 0, 16) == 0);
+	chain.wait();
+	stage.join();
+	SIM_EXPECT(stage.read(*next.images[0], 0, 16) == 0);
+	stage.destroy(next);
+	stage.destroy(snapshot);
+}
+
+// Who waits because too many are parked goes on when they go, not when he has waited long enough.
+void crowd_is_let_in(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &other = stage.disk(256);
+	world().params.parked_limit = 1;
+	world().params.drain_timeout_ms = 20;
+	SnapshotModel &snapshot = stage.create({&disk, &other});
+	stage.append(snapshot, stage.store(1024));
+	disk.hung = true;
+	stage.spawn("writer", [&] { SIM_EXPECT(stage.write(disk, 8, 8) == 0); });
+	while (disk.stuck.empty())
+		scheduler().sleep(1000);
+	u64 last = 0;
+	stage.spawn("crowd", [&] {
+		scheduler().sleep(5000);
+		for (const u64 sector : {0, 8, 16, 24})
+			stage.spawn("writer", [&, sector] {
+				SIM_EXPECT(stage.write(other, sector, 8) == 0);
+				last = scheduler().now();
+			});
+	});
+	SIM_EXPECT(stage.try_take(snapshot) == -16);
+	const u64 opened = scheduler().now();
+	disk_resume(disk);
+	stage.join();
+	SIM_EXPECT(last < opened + 40'000);
+	stage.destroy(snapshot);
+}
+
 } // namespace sim

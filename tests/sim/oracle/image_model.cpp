@@ -14,6 +14,8 @@ namespace sim
 namespace
 {
 
+constexpr int kNoSpace = 28;
+
 // A range is trimmed inwards to blocks: its edges may show the origin.
 bool is_edge(u64 index, u64 count)
 {
@@ -133,7 +135,7 @@ void ImageModel::on_error(u64)
 	if (snapshot.ending())
 		return;
 	error_seen = true;
-	if (!world().image_may_be_lost && !exchanged)
+	if (!world().image_may_be_lost && !world().store_may_be_short && !exchanged)
 		fail("availability", "%s gives EIO, and nothing went wrong", image.name.c_str());
 }
 
@@ -150,7 +152,7 @@ void ImageModel::on_corrupted_event(int error)
 	if (++corrupted_events > 1)
 		fail("events", "a second corrupted event for %s", origin.name.c_str());
 	corrupted_since = world().writes.tick();
-	if (!world().image_may_be_lost)
+	if (!world().image_may_be_lost && !(error == kNoSpace && world().store_may_be_short))
 		fail("availability", "%s is corrupted (%d), and nothing went wrong",
 		     image.name.c_str(), error);
 }

@@ -37,6 +37,8 @@ void resize(History &, Device &device, u64 sectors)
 	if (sectors < device.sectors) {
 		device.shrunk = true;
 		world().image_may_be_lost = true;
+	} else {
+		world().store_may_be_short = true; // it was planned for the smaller device
 	}
 	if (device.kind == DeviceKind::Disk)
 		for (u64 i = device.content.size(); i < sectors; i++)

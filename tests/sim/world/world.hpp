@@ -110,6 +110,7 @@ struct World {
 	std::vector<DirtyMark> dirty_marks;
 	std::vector<ImageModel *> images; // that somebody knows of
 	bool image_may_be_lost = false;	  // something was injected that may cost an image
+	bool store_may_be_short = false;  // or that there is too little room for
 };
 
 constexpr std::size_t kUserSlotBytes = 16 * 1024;
