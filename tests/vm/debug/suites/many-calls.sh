@@ -6,4 +6,4 @@
 # vm: own-boot append=kmemleak=off append=no_debug_objects lasts=TEST_FUZZ_MINUTES:240
 # vm-expect: kmemleak: Kernel memory leak detector disabled
 export TEST_FUZZ_CALLS=${TEST_FUZZ_CALLS:-10000000} TEST_FUZZ_SECONDS=$((TEST_FUZZ_MINUTES * 60))
-exec "$(dirname "$0")/../../suites/80-fuzz-ioctl.sh"
+exec bash "$(dirname "$0")/../../suites/80-fuzz-ioctl.sh"
