@@ -12,7 +12,7 @@
 
 SIM_CXX ?= g++
 SIM_OUT := build/sim
-HISTORIES ?= 100000
+HISTORIES ?= 30000
 SIM_ASAN_HISTORIES ?= 500
 # Of each fixed script, and how many seeds with each single fault.
 SIM_CASE_HISTORIES ?= 100
