@@ -78,7 +78,7 @@ coverage:
 	rm -rf build/coverage && mkdir -p build/coverage
 	$(MAKE) --no-print-directory UNIT_OUT=build/coverage/unit build/coverage/unit/cov/unit
 	$(MAKE) --no-print-directory SIM_OUT=build/coverage/sim SIM_EXTRA_FLAGS="-O0 --coverage" \
-		SIM_LINK_FLAGS=--coverage sim
+		SIM_LINK_FLAGS=--coverage build/coverage/sim/sim
 	build/coverage/unit/cov/unit --gtest_brief=1
 	build/coverage/sim/sim --cases --histories 20 --jobs 1
 	build/coverage/sim/sim --sweep allocations --histories 1 --jobs 1

@@ -41,6 +41,8 @@ Control::~Control()
 	// Writes that were admitted end when the devices complete them, not before: their
 	// completion is code of this module.
 	for (;;) {
+		for (Own<Disk> &disk : disks_)
+			disk->retry();
 		reclaim_disks();
 		if (disks_.empty())
 			return;
@@ -53,6 +55,8 @@ void Control::run_sweep()
 	{
 		Mutex::Guard guard(lock_);
 		drop_dead_trackers();
+		for (Own<Disk> &disk : disks_)
+			disk->retry();
 		reclaim_disks();
 	}
 	if (sweeping_.load(Order::Relaxed))

@@ -103,6 +103,14 @@ void DiffArea::park(State &state, bio *bio, Scan &scan)
 		state.origin_budget.wait(bio);
 }
 
+void DiffArea::pass_on()
+{
+	BioList woken;
+
+	state_.with([&](State &state) { state.origin_budget.pass_on(woken); });
+	wake(CopyUse::Origin, woken);
+}
+
 // From here on it is the claimant's alone: until it is read nobody else touches it. Only one: a task
 // that is held up between this and its read must not hold up writes to many blocks.
 Copy *DiffArea::claim(CopyQueue &copies, shim_may_read how)

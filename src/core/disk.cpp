@@ -51,17 +51,17 @@ inline Disk::Hit Disk::meet(Tracker *from, const shim_write &write)
 
 // The gate is or was closed. Parks the bio there and gives null, or counts it in flight.
 //
-// A write that was admitted can wait for one that was not: the bios of a chain complete together. One
-// that was parked elsewhere when the gate closed may be such, so it still comes in, as long as somebody
-// waits for those in flight. Nobody can have seen it complete, so it belongs before the cut.
-WritesInFlight::Slot *Disk::enter_closed_gate(WritesInFlight::Slot &slot, bio *bio, bool released)
+// A write that was admitted can wait for one that was not: the bios of a chain complete together. The
+// latter still comes in, as long as somebody waits for those in flight. That does not blur the cut: what
+// a write follows from has completed, so it is in the image, and what is parked has not.
+WritesInFlight::Slot *Disk::enter_closed_gate(WritesInFlight::Slot &slot, bio *bio)
 {
 	WritesInFlight::leave(slot);
 	idle_.wake_all();
 	return gate_.with([&](Gate &gate) -> WritesInFlight::Slot * {
 		if (!gate.closed) {
 			COVERAGE_MARK("disk: the gate opens between the look and the lock");
-		} else if (released && gate.draining && shim_bio_is_chained(bio)) {
+		} else if (gate.draining && shim_bio_parent_is_admitted(bio)) {
 			COVERAGE_MARK("disk: a part of a chain comes in late");
 		} else {
 			shim_bio_prepare_park(bio);
@@ -113,6 +113,14 @@ Disk::Decision Disk::preserve(bio *bio, const shim_write &write, Tracker *first,
 	return {Outcome::Pass};
 }
 
+// A bio that was woken because there are pages has parked at the gate: somebody else may take them.
+void Disk::pass_on(const shim_write &write, Hit first)
+{
+	for (Hit hit = first; hit.tracker; hit = meet_next(hit, write))
+		if (DiffArea *area = hit.tracker->area())
+			area->pass_on();
+}
+
 void Disk::mark_rest(const shim_write &write, Tracker *second)
 {
 	for (Hit hit = meet(second, write); hit.tracker; hit = meet_next(hit, write))
@@ -120,18 +128,21 @@ void Disk::mark_rest(const shim_write &write, Tracker *second)
 }
 
 [[gnu::always_inline]] inline Disk::Decision Disk::decide_tracked(bio *bio, const shim_write &write,
-								  Hit first, bool released)
+								  Hit first, bool may_read)
 {
 	// Count, then look at the gate: see in_flight.hpp.
 	WritesInFlight::Slot *slot = &in_flight_.enter();
 	if (gate_closed_.load(Order::SeqCst)) [[unlikely]] {
-		slot = enter_closed_gate(*slot, bio, released);
-		if (!slot)
+		slot = enter_closed_gate(*slot, bio);
+		if (!slot) {
+			if (!may_read)
+				pass_on(write, first);
 			return {Outcome::Parked};
+		}
 	}
 	Decision decision{Outcome::Pass};
 	if (!is_settled(write, first)) [[unlikely]]
-		decision = preserve(bio, write, first.tracker, !released);
+		decision = preserve(bio, write, first.tracker, may_read);
 	WriteRecord *record = nullptr;
 	if (decision.outcome == Outcome::Pass) {
 		record = take_record(*slot, bio);
@@ -164,7 +175,7 @@ inline bool Disk::is_admission(shim_bio_saved *admission) const
 	return admission && WriteRecord::from(admission).disk == this;
 }
 
-[[gnu::always_inline]] inline Disk::Decision Disk::decide(bio *bio, bool released)
+[[gnu::always_inline]] inline Disk::Decision Disk::decide(bio *bio, bool may_read)
 {
 	// Cleared by the compiler it would be filled twice.
 	__attribute__((uninitialized)) shim_write write;
@@ -179,13 +190,13 @@ inline bool Disk::is_admission(shim_bio_saved *admission) const
 		return {Outcome::Pass};
 
 	const Hit first = meet(first_tracker(), write);
-	return first.tracker ? decide_tracked(bio, write, first, released)
+	return first.tracker ? decide_tracked(bio, write, first, may_read)
 			     : Decision{Outcome::Pass};
 }
 
 blksnap_decision Disk::submit(bio *bio)
 {
-	const Decision decision = decide(bio, false);
+	const Decision decision = decide(bio, true);
 
 	if (decision.outcome == Outcome::Parked) [[unlikely]]
 		return {note_parked(), nullptr};
@@ -207,6 +218,15 @@ blksnap_verdict Disk::note_parked()
 
 // --- records --------------------------------------------------------------------------------
 
+void Disk::retry()
+{
+	BioList waiting;
+
+	gate_.with([&](Gate &gate) { waiting.splice_back(gate.without_record); });
+	if (!waiting.empty())
+		release(waiting);
+}
+
 // Parks the bio and gives null if no record can be had without waiting.
 WriteRecord *Disk::make_record(bio *bio)
 {
@@ -226,7 +246,8 @@ WriteRecord *Disk::make_record(bio *bio)
 }
 
 // While the reserve is low every record that comes back goes there first. A bio waits for a
-// record only while the whole reserve is out, so one of those that are out sees it waiting.
+// record only while the whole reserve is out, so one of those that are out sees it waiting, unless all
+// of them wait for that bio (see enter_closed_gate()): then memory has to help, see retry().
 void Disk::return_to_reserve(WriteRecord &record)
 {
 	BioList waiting;
@@ -276,7 +297,7 @@ void Disk::run_release()
 void Disk::release_one(bio *bio)
 {
 	shim_rcu_read_lock();
-	const Outcome outcome = decide(bio, true).outcome;
+	const Outcome outcome = decide(bio, false).outcome;
 	shim_rcu_read_unlock();
 
 	if (outcome == Outcome::Parked) {
@@ -327,6 +348,20 @@ void Disk::close_gate()
 	full_barrier();
 }
 
+// Parts of chains that met the gate before what they belong to was admitted.
+void Disk::let_chains_in()
+{
+	BioList late, others;
+
+	gate_.with([&](Gate &gate) {
+		while (bio *bio = gate.parked.pop_front())
+			(shim_bio_parent_is_admitted(bio) ? late : others).push_back(bio);
+		gate.parked.splice_back(others);
+	});
+	if (!late.empty())
+		release(late);
+}
+
 Result<void> Disk::wait_idle(u32 timeout_ms)
 {
 	// Looked at once more where nobody comes in.
@@ -336,7 +371,15 @@ Result<void> Disk::wait_idle(u32 timeout_ms)
 			return !gate.draining;
 		});
 	};
-	return port_result(idle_.wait(drained, timeout_ms, false));
+	for (u32 left_ms = timeout_ms;;) {
+		const u32 ms = min(left_ms, kLookForChainsMs);
+		const int result = idle_.wait(drained, ms, false);
+
+		left_ms -= ms;
+		if (!result || !left_ms)
+			return port_result(result);
+		let_chains_in();
+	}
 }
 
 void Disk::open_gate()
@@ -345,7 +388,7 @@ void Disk::open_gate()
 
 	gate_closed_.store(false, Order::Release);
 	gate_.with([&](Gate &gate) {
-		gate.closed = false;
+		gate.closed = gate.draining = false;
 		parked.splice_back(gate.parked);
 	});
 	if (!parked.empty())

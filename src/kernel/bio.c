@@ -268,18 +268,20 @@ void shim_bio_admit(struct bio *bio, struct shim_bio_saved *saved)
 
 	old->end_io = bio->bi_end_io;
 	old->private = bio->bi_private;
-	bio->bi_end_io = admitted_end_io;
+	WRITE_ONCE(bio->bi_end_io, admitted_end_io);
 	bio->bi_private = saved;
 }
 
-int shim_bio_is_chained(struct bio *bio)
+/* Of the parent, which others may be working on, only one word is looked at. It stays as long as @bio does. */
+int shim_bio_parent_is_admitted(struct bio *bio)
 {
 	struct saved_completion last = {bio->bi_end_io, bio->bi_private};
 
 	/* Admitted on a disk above, which remapped it in place. */
 	while (last.end_io == admitted_end_io)
 		last = *(struct saved_completion *)((struct shim_bio_saved *)last.private)->raw;
-	return last.end_io == chained_end_io;
+	return last.end_io == chained_end_io &&
+	       READ_ONCE(((struct bio *)last.private)->bi_end_io) == admitted_end_io;
 }
 
 void shim_bio_submit(struct bio *bio)

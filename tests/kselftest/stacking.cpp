@@ -175,10 +175,12 @@ TEST(a_disk_and_its_partition_in_one_snapshot)
 TEST(a_take_waits_for_a_request_that_half_waits_for_a_copy, .timeout_seconds = 120)
 {
 	const module::Parameter memory("cow_memory_limit_kib", "1024");
+	const module::Parameter drain("drain_timeout_ms", std::to_string(5000 * slowdown()));
 	const PartitionedDisk disk;
 	const NullDisk below(64), next_store(64);
 	const std::string path = " " + below.path() + " 0 ";
-	const DmDisk store("0 131072 delay" + path + "0" + path + "1500");
+	const DmDisk store("0 131072 delay" + path + "0" + path +
+			   std::to_string(1500 * slowdown()));
 	const Control control;
 	const Disk partition = disk.partition(2);
 	disk.fill(7, 4096, 4096);
@@ -187,7 +189,9 @@ TEST(a_take_waits_for_a_request_that_half_waits_for_a_copy, .timeout_seconds = 1
 	disk.fill(1, 6144, 2048); // all the memory, until the store has it
 	Child zeroes([&] { return BlockFile(disk).zero_out(4096, 4096); });
 	zeroes.wait_until_asleep();
+	const double begin = now();
 	next.take_with(next_store);
+	EXPECT(now() - begin > 0.2); // until the store had room
 	EXPECT_EQ(zeroes.wait(), 0);
 	EXPECT(snapshot.image_of(disk).holds(7, 4096, 4096));
 	EXPECT(!lost_image(snapshot, 0));

@@ -8,7 +8,7 @@
 #   check-vm   run the suites: KERNELS="6.1 6.12" VM_SUITES="00-harness ..."
 #   check-kernels      build for and test on every supported kernel
 #   check-debug   suites on a kernel that checks itself, which is built first: DEBUG_KERNEL=6.1-kasan
-#              DEBUG_SUITES="..."; TEST_FUZZ_CALLS=10000000 TEST_FUZZ_SECONDS=3600 for a long run
+#              DEBUG_SUITES="..."; tests/vm/debug/suites/many-calls.sh for ten million calls
 #   check-fs   ext4, xfs and btrfs under loads that others wrote, with one snapshot after the other:
 #              TEST_FS_MINUTES=10 for each, FS="ext4 xfs btrfs"
 #   check-apps PostgreSQL likewise: TEST_APPS_MINUTES=10

@@ -82,6 +82,8 @@ public:
 	// shim_submitter_may_read() agrees.
 	Preserve preserve(bio *bio, SectorRange range, bool may_read);
 	bool is_preserved(SectorRange range);
+	// One that was woken because there are pages comes no further: another one may.
+	void pass_on();
 
 	// --- the image -----------------------------------------------------------------------
 	// Context: process.

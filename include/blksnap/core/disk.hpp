@@ -4,8 +4,8 @@
 //
 // One decision covers all trackers that a bio's sectors meet:
 //
-//     count in flight ─ gate closed? ─ uncount, park at the gate
-//           │
+//     count in flight ─ gate closed? ─ uncount, park at the gate (or come in after all, if one in
+//           │                          flight ends only with this one)
 //     each held snapshot: old content preserved? ─ no: uncount, park on the copy; or, if the
 //           │ yes                                      submitter may, read the copy and begin again
 //     mark CBT, admit (completion is ours until it completes), pass
@@ -57,9 +57,12 @@ public:
 	// Parked bios go on: decided anew by the worker. Context: any.
 	void release(BioList &bios);
 	void run_release(); // The worker.
+	// Bios that found no memory for a record try again. Context: any; once a second.
+	void retry();
 
 	// --- the gate ------------------------------------------------------------------------
-	// After close_gate() new writes park; wait_idle() waits for those in flight, once.
+	// After close_gate() new writes park; wait_idle() waits for those in flight, and
+	// is called once: after it has seen the end, nobody comes in.
 	void close_gate();
 	Result<void> wait_idle(u32 timeout_ms);
 	void open_gate();
@@ -91,7 +94,7 @@ private:
 	};
 	struct Gate {
 		bool closed = false;
-		bool draining = false; // closed, and wait_idle() has not seen the end
+		bool draining = false; // since it closed, not all that were in flight have ended
 		BioList parked;
 		BioList without_record;
 		RecordReserve reserve;
@@ -99,20 +102,21 @@ private:
 
 	// How long a submitter waits at most while too many bios are parked.
 	static constexpr u32 kCrowdedMs = 100;
+	static constexpr u32 kLookForChainsMs = 50;
 
 	Disk(const shim_bdev_info &info, u32 parked_limit);
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
 
-	// `released`: it was parked before, and comes from the worker.
-	Decision decide(bio *bio, bool released);
+	Decision decide(bio *bio, bool may_read);
 	bool is_admission(shim_bio_saved *admission) const;
-	Decision decide_tracked(bio *bio, const shim_write &write, Hit first, bool released);
+	Decision decide_tracked(bio *bio, const shim_write &write, Hit first, bool may_read);
 	blksnap_verdict note_parked();
-	WritesInFlight::Slot *enter_closed_gate(WritesInFlight::Slot &slot, bio *bio,
-						bool released);
+	WritesInFlight::Slot *enter_closed_gate(WritesInFlight::Slot &slot, bio *bio);
+	void let_chains_in();
 	static bool is_settled(const shim_write &write, Hit first);
 	static Decision preserve(bio *bio, const shim_write &write, Tracker *first, bool may_read);
 	static bool is_preserved(const shim_write &write, Tracker *first);
+	static void pass_on(const shim_write &write, Hit first);
 	static void mark_rest(const shim_write &write, Tracker *second);
 	WriteRecord *take_record(WritesInFlight::Slot &slot, bio *bio)
 	{

@@ -5,7 +5,8 @@
 //
 // In the words of a disk: a write counts in the slot of the CPU where it entered and uncounts in the same slot, so no
 // slot is ever negative and each can be read on its own: after the gate is closed, a slot seen
-// at zero holds no admitted write any more. No grace period is needed (a percpu_ref would wait
+// at zero holds no admitted write any more, but for parts of chains that are still let in, which Disk::wait_idle()
+// excludes before it believes what it has seen. No grace period is needed (a percpu_ref would wait
 // for one under the closed gate).
 //
 // A slot also keeps a few free records: the next write of this CPU takes one without going to the

@@ -43,10 +43,15 @@ void writes_that_do_not_end(History &history);
 void older_writes_do_not_end(History &history);
 void drain_limit_is_for_all(History &history);
 void map_of_a_take_that_fails(History &history);
-void chain_meets_the_gate(History &history);
-void chain_meets_a_drained_gate(History &history);
 void deferred_writes_meet_a_crowd(History &history);
 void crowd_is_let_in(History &history);
+
+// chains.cpp
+void chain_meets_the_gate(History &history);
+void long_chain_meets_the_gate(History &history);
+void backward_chain_meets_the_gate(History &history);
+void page_is_passed_on_at_the_gate(History &history);
+void chains_have_all_records(History &history);
 
 // changes.cpp
 void list_meets_wrap(History &history);
@@ -100,7 +105,10 @@ constexpr Case kCases[] = {
 	{"drain-limit-is-for-all", drain_limit_is_for_all},
 	{"map-of-a-take-that-fails", map_of_a_take_that_fails},
 	{"chain-meets-the-gate", chain_meets_the_gate},
-	{"chain-meets-a-drained-gate", chain_meets_a_drained_gate},
+	{"long-chain-meets-the-gate", long_chain_meets_the_gate},
+	{"backward-chain-meets-the-gate", backward_chain_meets_the_gate},
+	{"page-is-passed-on-at-the-gate", page_is_passed_on_at_the_gate},
+	{"chains-have-all-records", chains_have_all_records},
 	{"deferred-writes-meet-a-crowd", deferred_writes_meet_a_crowd},
 	{"crowd-is-let-in", crowd_is_let_in},
 	{"list-meets-wrap", list_meets_wrap},

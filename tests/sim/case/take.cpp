@@ -196,39 +196,6 @@ void map_of_a_take_that_fails(History &history)
 	stage.destroy(snapshot);
 }
 
-// A write of two bios, which end together: one waits for a copy when the gate closes, the other has passed.
-void chain_meets_the_gate(History &history)
-{
-	Stage stage(history);
-	Device &disk = stage.disk(256);
-	Device &part = world().add_device(DeviceKind::Partition, "part", 64, &disk, 128);
-	Device &store = stage.store(1024);
-	world().params.free_diff_buffer_pool_size = 1;
-	world().params.cow_memory_limit_kib = 4;
-	SnapshotModel &snapshot = stage.taken(disk, store);
-	SnapshotModel &next = stage.create({&part});
-	stage.append(next, stage.store(1024));
-	store.hung = true;
-	SIM_EXPECT(stage.write(disk, 8, 8) == 0); // keeps the only page
-	ForeignIo chain(disk, Op::Write, 0, 16);
-	chain.chain(8);
-	chain.submit();
-	scheduler().sleep(50'000);
-	SIM_EXPECT(!chain.done());
-	stage.spawn("resume", [&] {
-		scheduler().sleep(50'000);
-		disk_resume(store);
-	});
-	const u64 begin = scheduler().now();
-	stage.take(next);
-	SIM_EXPECT(scheduler().now() - begin < 1'000'000);
-	chain.wait();
-	stage.join();
-	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 16) == 0);
-	stage.destroy(next);
-	stage.destroy(snapshot);
-}
-
 // What dm hands down after a suspension comes in a row from one worker: a write from before the tracker,
 // which finds no record, before those that have all of them.
 void deferred_writes_meet_a_crowd(History &history)
@@ -257,45 +224,6 @@ void deferred_writes_meet_a_crowd(History &history)
 	linear_resume(dm);
 	stage.join();
 	world().memory.faults.nowait_permille = 0;
-}
-
-// Disks are drained one after the other. What was parked on the first may not come in behind that, although the
-// gate is still closed for the second.
-void chain_meets_a_drained_gate(History &history)
-{
-	Stage stage(history);
-	Device &disk = stage.disk(256);
-	Device &part = world().add_device(DeviceKind::Partition, "part", 64, &disk, 128);
-	Device &other = stage.disk(256);
-	Device &store = stage.store(1024);
-	world().params.free_diff_buffer_pool_size = 1;
-	world().params.cow_memory_limit_kib = 4;
-	SnapshotModel &snapshot = stage.taken(disk, store);
-	SnapshotModel &next = stage.create({&part, &other});
-	stage.append(next, stage.store(1024));
-	store.hung = true;
-	SIM_EXPECT(stage.write(disk, 8, 8) == 0); // keeps the only page
-	ForeignIo chain(disk, Op::Write, 128, 16);
-	chain.chain(8);
-	chain.submit();
-	other.hung = true;
-	stage.spawn("writer", [&] { SIM_EXPECT(stage.write(other, 8, 8) == 0); });
-	while (other.stuck.empty())
-		scheduler().sleep(1000);
-	stage.spawn("resume", [&] {
-		scheduler().sleep(50'000);
-		disk.latency_us = 20'000;
-		disk_resume(store);
-		scheduler().sleep(50'000);
-		disk_resume(other);
-	});
-	stage.take(next);
-	SIM_EXPECT(stage.read(*next.images[0], 0, 16) == 0);
-	chain.wait();
-	stage.join();
-	SIM_EXPECT(stage.read(*next.images[0], 0, 16) == 0);
-	stage.destroy(next);
-	stage.destroy(snapshot);
 }
 
 // Who waits because too many are parked goes on when they go, not when he has waited long enough.

@@ -19,7 +19,7 @@ WriteLog::WriteLog()
 }
 
 u64 WriteLog::begin(Device &device, Op op, u64 sector, u32 sectors, const bio *request,
-		    const bio *part)
+		    std::vector<const bio *> parts)
 {
 	Device &bottom = *device.bottom();
 	Write write;
@@ -30,7 +30,7 @@ u64 WriteLog::begin(Device &device, Op op, u64 sector, u32 sectors, const bio *r
 	write.sectors = sectors;
 	write.submitted = tick();
 	write.request = request;
-	write.part = part;
+	write.parts = std::move(parts);
 	writes_.push_back(write);
 	pending_.push_back(write.id);
 	if (by_block_.size() <= bottom.id)
@@ -138,9 +138,9 @@ bool WriteLog::in_flight_before(u64 limit, Device &device) const
 			continue;
 		if (!waits_above(*write.request, device))
 			return true;
-		if (write.part && write.part->life != BioLife::Ended &&
-		    !waits_above(*write.part, device))
-			return true;
+		for (const bio *part : write.parts)
+			if (part->life != BioLife::Ended && !waits_above(*part, device))
+				return true;
 	}
 	return false;
 }

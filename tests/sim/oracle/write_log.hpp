@@ -26,7 +26,7 @@ struct Write {
 	u64 completed = kNever;
 	int status = 0;
 	const bio *request = nullptr;
-	const bio *part = nullptr; // of a chain
+	std::vector<const bio *> parts; // of a chain
 
 	bool covers(u64 at) const { return at >= sector && at - sector < sectors; }
 	// From its completion on nothing older can be seen. A failed write may have changed
@@ -48,7 +48,7 @@ public:
 	u64 next_order() const { return order_ + 1; }
 
 	u64 begin(Device &device, Op op, u64 sector, u32 sectors, const bio *request,
-		  const bio *part = nullptr);
+		  std::vector<const bio *> parts = {});
 	void complete(u64 id, int status);
 	const Write &write(u64 id) const { return writes_[id]; }
 	std::size_t count() const { return writes_.size() - 1; }

@@ -163,7 +163,7 @@ void shim_bio_admit(struct bio *bio, shim_bio_saved *saved) noexcept
 	world().live_records++;
 }
 
-int shim_bio_is_chained(struct bio *bio) noexcept
+int shim_bio_parent_is_admitted(struct bio *bio) noexcept
 {
 	bio::EndIo end_io = bio->end_io;
 	void *private_data = bio->private_data;
@@ -172,7 +172,8 @@ int shim_bio_is_chained(struct bio *bio) noexcept
 		end_io = reinterpret_cast<bio::EndIo>(saved->raw[0]);
 		private_data = reinterpret_cast<void *>(saved->raw[1]);
 	}
-	return end_io == chain_end_io;
+	return end_io == chain_end_io &&
+	       static_cast<struct bio *>(private_data)->end_io == admitted_end_io;
 }
 
 void shim_bio_submit(struct bio *bio) noexcept

@@ -20,12 +20,17 @@ public:
 	~ForeignIo();
 
 	void set_nowait() { bio_->nowait = true; }
-	// The submitter cuts off the first `sectors` and chains them, as file systems do. Before
-	// submit().
+	// The submitter cuts off the first `sectors` of what is left as a bio, which the next one waits for, as
+	// file systems do. Before submit(); more than once.
 	void chain(u32 sectors);
+	// The last one, which ends after all, goes first, as nvmet does it.
+	void submit_backwards() { backwards_ = true; }
 	// What the device must answer if it answers without an injected error.
 	void expect_error(int error) { expected_ = error; }
 	void submit();
+	// In two steps: the first bio, the others.
+	void submit_first();
+	void submit_others();
 	void wait();
 	bool done() const { return done_; }
 	int status() const { return status_; }
@@ -43,8 +48,9 @@ private:
 	u32 sectors_;
 	ImageModel *image_;
 	bio *bio_;
-	bio *part_ = nullptr;
+	std::vector<bio *> parts_;
 	std::vector<u64> data_;
+	bool backwards_ = false;
 	u64 write_ = 0;
 	u64 begin_ = 0;
 	int expected_ = 0;

@@ -62,8 +62,13 @@ std::unique_ptr<ForeignIo> draw_request(const Plan &plan)
 	io->expect_error(expected_error(device, op));
 	if (random.one_in(6))
 		io->set_nowait();
-	if (plan.chains && sectors > 1 && random.one_in(3))
-		io->chain(static_cast<u32>(1 + random.below(sectors - 1)));
+	while (plan.chains && sectors > 1 && random.one_in(3)) {
+		const auto part = static_cast<u32>(1 + random.below(sectors - 1));
+		io->chain(part);
+		sectors -= part;
+	}
+	if (world().swarm.one_in(4))
+		io->submit_backwards();
 	return io;
 }
 
