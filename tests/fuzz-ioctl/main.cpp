@@ -316,6 +316,18 @@ void interrupt(std::vector<Thread> &threads, Random &random)
 			pthread_kill(thread.thread.native_handle(), SIGUSR1);
 }
 
+// Once a minute.
+void tell_progress()
+{
+	static auto told = Clock::now();
+
+	if (Clock::now() - told < std::chrono::minutes(1))
+		return;
+	told = Clock::now();
+	std::printf("so far: %llu calls\n", static_cast<unsigned long long>(all_calls));
+	std::fflush(stdout);
+}
+
 bool run(const Options &options, World &world, int control, std::vector<Thread> &threads)
 {
 	Random random(options.seed);
@@ -334,6 +346,7 @@ bool run(const Options &options, World &world, int control, std::vector<Thread> 
 		if (Clock::now() >= end && (succeeded == kAllSucceeded || Clock::now() >= last_end))
 			stop = true;
 		interrupt(threads, random);
+		tell_progress();
 		if (!all_alive(threads, options))
 			return false;
 	}

@@ -11,6 +11,7 @@
 . "$(dirname "$0")/lib/snapshot.sh"
 
 plan 5
+exec 3>&1 # a long run tells how far it is
 
 seconds=${TEST_FUZZ_SECONDS:-30}
 seed=${TEST_FUZZ_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
@@ -53,7 +54,9 @@ fuzz()
 	fuzz-ioctl --origin /dev/origin0 --origin /dev/origin1 --origin /dev/origin2 --origin /dev/origin3 \
 		--store /dev/store0 --store /dev/store1 --keep /dev/kept --seed "$seed" --seconds "$seconds" \
 		--calls "${TEST_FUZZ_CALLS:-18446744073709551615}" \
-		--patience $((60 * VM_SLOWDOWN)) >"$work/fuzz"
+		--patience $((60 * VM_SLOWDOWN)) |
+		tee "$work/fuzz" | sed --unbuffered --quiet 's/^so far/# &/p' >&3
+	return "${PIPESTATUS[0]}"
 }
 
 # The images went, and all memory with them.
@@ -67,7 +70,7 @@ check 'the disks are there' make_disks
 check 'the module loads' load_module
 quieten
 check "any calls, seed $seed" fuzz
-diag "$(<"$work/fuzz")"
+diag "$(grep --invert-match '^so far' "$work/fuzz")"
 wake_udev
 check 'nothing is left' nothing_is_left
 check 'the module goes' unload_module
