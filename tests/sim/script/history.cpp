@@ -128,8 +128,8 @@ void body(History &history, const Variant &variant)
 	history.writers.join();
 	scheduler().sleep(100'000);
 	// A timer that was called off may be going off just now.
-	for (u32 i = 0; i < 100 && scheduler().fibers().size() > 1; i++)
-		scheduler().sleep(1);
+	for (u32 i = 0; i < 10 && scheduler().fibers().size() > 1; i++)
+		scheduler().sleep(100);
 	if (scheduler().fibers().size() > 1)
 		fail("leak", "task %s is left", scheduler().fibers().back()->name);
 	world().check_empty();
