@@ -272,20 +272,16 @@ void shim_bio_admit(struct bio *bio, struct shim_bio_saved *saved)
 	bio->bi_private = saved;
 }
 
-/* The parent stays as long as @bio does, but others may be working on it: nothing that it points to is looked at. */
+/* Of the parent, which others may be working on, only one word is looked at. It stays as long as @bio does. */
 int shim_bio_parent_is_admitted(struct bio *bio)
 {
 	struct saved_completion last = {bio->bi_end_io, bio->bi_private};
-	const struct bio *parent;
 
 	/* Admitted on a disk above, which remapped it in place. */
 	while (last.end_io == admitted_end_io)
 		last = *(struct saved_completion *)((struct shim_bio_saved *)last.private)->raw;
-	if (last.end_io != chained_end_io)
-		return false;
-	parent = last.private;
-	return READ_ONCE(parent->bi_end_io) == admitted_end_io &&
-	       READ_ONCE(parent->bi_bdev) == bio->bi_bdev;
+	return last.end_io == chained_end_io &&
+	       READ_ONCE(((struct bio *)last.private)->bi_end_io) == admitted_end_io;
 }
 
 void shim_bio_submit(struct bio *bio)

@@ -46,8 +46,8 @@ void shim_bio_describe_write(struct bio *bio, struct shim_write *write) SHIM_NOE
  * completion is ours), else NULL. Context: any. */
 struct shim_bio_saved *shim_bio_admission(struct bio *bio) SHIM_NOEXCEPT;
 
-/* Whether the bio is chained to one (bio_chain()), which completes only after it, and which is admitted and
- * addressed to the same device. The caller holds the bio. Context: any. */
+/* Whether the bio is chained to one (bio_chain()), which completes only after it, and which is admitted, on
+ * whatever disk. The caller holds the bio. Context: any. */
 int shim_bio_parent_is_admitted(struct bio *bio) SHIM_NOEXCEPT;
 
 /* Links for lists of bios that the core holds. Context: any. */

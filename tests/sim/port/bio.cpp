@@ -172,10 +172,8 @@ int shim_bio_parent_is_admitted(struct bio *bio) noexcept
 		end_io = reinterpret_cast<bio::EndIo>(saved->raw[0]);
 		private_data = reinterpret_cast<void *>(saved->raw[1]);
 	}
-	if (end_io != chain_end_io)
-		return false;
-	const auto *parent = static_cast<struct bio *>(private_data);
-	return parent->end_io == admitted_end_io && parent->device == bio->device;
+	return end_io == chain_end_io &&
+	       static_cast<struct bio *>(private_data)->end_io == admitted_end_io;
 }
 
 void shim_bio_submit(struct bio *bio) noexcept
