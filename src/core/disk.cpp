@@ -59,15 +59,16 @@ WritesInFlight::Slot *Disk::enter_closed_gate(WritesInFlight::Slot &slot, bio *b
 	WritesInFlight::leave(slot);
 	idle_.wake_all();
 	return gate_.with([&](Gate &gate) -> WritesInFlight::Slot * {
-		if (!gate.closed) {
-			COVERAGE_MARK("disk: the gate opens between the look and the lock");
-		} else if (gate.draining && shim_bio_parent_is_admitted(bio)) {
-			COVERAGE_MARK("disk: a part of a chain comes in late");
-		} else {
+		const bool is_late_part = gate.draining && shim_bio_parent_is_admitted(bio);
+		if (gate.closed && !is_late_part) {
 			shim_bio_prepare_park(bio);
 			gate.parked.push_back(bio);
 			return nullptr;
 		}
+		if (is_late_part)
+			COVERAGE_MARK("disk: a part of a chain comes in late");
+		if (!gate.closed)
+			COVERAGE_MARK("disk: the gate opens between the look and the lock");
 		return &in_flight_.enter();
 	});
 }

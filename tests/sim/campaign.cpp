@@ -47,6 +47,9 @@ unsigned long long wide(u64 number)
 	return number;
 }
 
+// No history makes so many calls: a sweep that comes here would never end.
+constexpr u64 kMostFaults = 10'000;
+
 } // namespace
 
 std::string replay_of(const Options &options, u64 seed, const Variant &variant)
@@ -101,9 +104,11 @@ void Campaign::run_item(Worker &worker, const Item &item)
 	}
 	u64 &nth = options_.sweep == Sweep::Allocations ? variant.failing_allocation
 							: variant.failing_user_access;
-	do
+	do {
+		if (nth == kMostFaults)
+			fail("simulator", "a sweep of single faults does not end");
 		worker.progress->nth = ++nth;
-	while (run_one(worker, item, variant).fault_fired);
+	} while (run_one(worker, item, variant).fault_fired);
 }
 
 void Campaign::work(Worker &worker)

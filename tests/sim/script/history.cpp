@@ -94,7 +94,7 @@ void load_after_failures()
 			fail("ioctl", "a load without memory gives %d", result);
 		world().check_empty();
 	}
-	memory.faults = faults;
+	memory.begin_faults(faults);
 }
 
 void load(const Variant &variant)

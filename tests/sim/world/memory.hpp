@@ -31,6 +31,13 @@ public:
 	bool refuses(Random &random, bool nowait);
 	// For a case: the Nth allocation from now on fails, no other does; 0: none.
 	void fail_nth(u64 nth) { faults.fail_at = nth ? calls_ + nth : 0; }
+	// Calls are counted, and failures known, from here on.
+	void begin_faults(const MemoryFaults &from_now_on)
+	{
+		faults = from_now_on;
+		calls_ = 0;
+		failed_ = false;
+	}
 	// True if a fault has been injected in this history.
 	bool has_failed() const { return failed_; }
 	u64 live() const { return live_; }
