@@ -15,6 +15,8 @@ void no_memory_for_a_generation(History &history);
 
 // copying.cpp
 void large_writes(History &history);
+void large_copies_are_found(History &history);
+void refused_writes_wait_for_nothing(History &history);
 void page_is_passed_on(History &history);
 void slow_store_is_waited_for(History &history);
 void image_write_ends_with_the_image(History &history);
@@ -24,6 +26,9 @@ void released_write_meets_a_new_snapshot(History &history);
 void stored_copy_takes_no_readers(History &history);
 void image_is_lost_under_overtaken_reads(History &history);
 
+// records.cpp
+void records_come_back(History &history);
+
 // storage.cpp
 void append_while_another_ends(History &history);
 void storage_is_refused(History &history);
@@ -32,6 +37,7 @@ void no_memory_to_exclude(History &history);
 void no_memory_to_store(History &history);
 void writes_over_a_store(History &history);
 void writes_over_a_store_need_no_copy(History &history);
+void copies_are_no_changes(History &history);
 void store_is_put_under_a_read(History &history);
 void space_is_asked_for(History &history);
 
@@ -82,12 +88,15 @@ constexpr Case kCases[] = {
 	{"disk-is-met-again", disk_is_met_again},
 	{"no-memory-for-a-generation", no_memory_for_a_generation},
 	{"large-writes", large_writes},
+	{"large-copies-are-found", large_copies_are_found},
+	{"refused-writes-wait-for-nothing", refused_writes_wait_for_nothing},
 	{"page-is-passed-on", page_is_passed_on},
 	{"slow-store-is-waited-for", slow_store_is_waited_for},
 	{"image-write-ends-with-the-image", image_write_ends_with_the_image},
 	{"released-write-meets-a-new-snapshot", released_write_meets_a_new_snapshot},
 	{"stored-copy-takes-no-readers", stored_copy_takes_no_readers},
 	{"image-is-lost-under-overtaken-reads", image_is_lost_under_overtaken_reads},
+	{"records-come-back", records_come_back},
 	{"append-while-another-ends", append_while_another_ends},
 	{"storage-is-refused", storage_is_refused},
 	{"storage-on-a-taken-snapshot", storage_on_a_taken_snapshot},
@@ -95,6 +104,7 @@ constexpr Case kCases[] = {
 	{"no-memory-to-store", no_memory_to_store},
 	{"writes-over-a-store", writes_over_a_store},
 	{"writes-over-a-store-need-no-copy", writes_over_a_store_need_no_copy},
+	{"copies-are-no-changes", copies_are_no_changes},
 	{"store-is-put-under-a-read", store_is_put_under_a_read},
 	{"space-is-asked-for", space_is_asked_for},
 	{"watch-runs-before-the-thaw", watch_runs_before_the_thaw},

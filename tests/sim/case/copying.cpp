@@ -60,6 +60,51 @@ void large_writes(History &history)
 	stage.destroy(snapshot);
 }
 
+// One large write across regions, whose copies the store does not take yet: each block of the image is
+// read from them, and a second write to it needs no copy.
+void large_copies_are_found(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(8192);
+	Device &store = stage.store(16384);
+	world().params.cow_memory_limit_kib = 16384;
+	SnapshotModel &snapshot = stage.taken(disk, store);
+	store.hung = true;
+	SIM_EXPECT(stage.write(disk, 800, 7000) == 0);
+	for (u64 sector = 800; sector < 7800; sector += 56)
+		SIM_EXPECT(stage.write(disk, sector, 8) == 0);
+	for (u64 sector = 0; sector < 8192; sector += 256)
+		SIM_EXPECT(stage.read(*snapshot.images[0], sector, 256) == 0);
+	disk_resume(store);
+	scheduler().sleep(500'000);
+	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 8192) == 0);
+	stage.destroy(snapshot);
+}
+
+// What the block layer will refuse waits for no copy, though no memory is left for one.
+void refused_writes_wait_for_nothing(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	world().params.free_diff_buffer_pool_size = 1;
+	world().params.cow_memory_limit_kib = 4;
+	SnapshotModel &snapshot = stage.taken(disk, store);
+	store.hung = true;
+	SIM_EXPECT(stage.write(disk, 0, 8) == 0); // takes the only page
+	const u64 begin = scheduler().now();
+	for (const u64 sector : {u64{250}, u64{255}, u64{256}, u64{1000}}) {
+		ForeignIo io(disk, Op::Write, sector, 8);
+		io.expect_error(5);
+		io.submit();
+		io.wait();
+	}
+	SIM_EXPECT(scheduler().now() - begin < 100'000);
+	disk_resume(store);
+	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 256) == 0);
+	stage.destroy(snapshot);
+}
+
 // Two pages come back and two writes are woken, but the second needs none: it waits for the copy of the
 // first. Then the third must have the page, though no other comes back: the store has stopped.
 void page_is_passed_on(History &history)

@@ -236,6 +236,26 @@ void writes_over_a_store_need_no_copy(History &history)
 	stage.destroy(snapshot);
 }
 
+// Copies that go to a store on their own origin are no change of it.
+void copies_are_no_changes(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(512);
+	SnapshotModel &snapshot = stage.create({&disk});
+	SIM_EXPECT(stage.try_append(snapshot, disk, 256, 256) == 0);
+	world().store_ranges.push_back({&disk, 256, 256, &snapshot, false});
+	stage.take(snapshot);
+	SIM_EXPECT(stage.write(disk, 0, 200) == 0);
+	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 256) == 0);
+	scheduler().sleep(200'000); // all of them are stored
+	stage.destroy(snapshot);
+	SnapshotModel &second = stage.taken(disk, stage.store(512));
+	const std::vector<u8> map = stage.map(disk);
+	for (u32 block = 0; block < 64; block++)
+		SIM_EXPECT((map[block] != 0) == (block < 25));
+	stage.destroy(second);
+}
+
 // By parameter a store is put where an image read is on its way, and written to before that arrives. The
 // copy that is stored there was made before the read began, so nothing else tells it to look again.
 void store_is_put_under_a_read(History &history)
