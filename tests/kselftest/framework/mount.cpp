@@ -54,6 +54,17 @@ std::string file_name(const std::string &path, const std::string &name, unsigned
 	return path + "/" + name + std::to_string(number);
 }
 
+bool kernel_knows(const std::string &type)
+{
+	std::ifstream file("/proc/filesystems");
+	std::string line;
+
+	while (std::getline(file, line))
+		if (line == "\t" + type)
+			return true;
+	return false;
+}
+
 // Another for each file.
 Bytes content(const std::string &name, unsigned number, std::size_t kib)
 {
@@ -66,6 +77,9 @@ void make_file_system(const Disk &disk, const std::string &type)
 {
 	std::vector<std::string> words{"mkfs." + type, "-q"};
 
+	(void)run({"modprobe", "-q", "fs-" + type}); // as a mount would, if it is a module
+	if (!kernel_knows(type))
+		skip("this kernel has no " + type);
 	if (type == "xfs")
 		words.push_back("-f");
 	words.push_back(disk.path());
@@ -84,7 +98,11 @@ Mount::Mount(const Disk &disk, const std::string &options) : path_(next_path())
 {
 	if (mkdir(path_.c_str(), 0700))
 		fail(path_);
-	run_or_throw({"mount", "-o", options, disk.path(), path_});
+	const Run mount = run({"mount", "-o", options, disk.path(), path_});
+	if (mount.status) {
+		rmdir(path_.c_str());
+		throw std::runtime_error("mount " + disk.path() + ": " + mount.output);
+	}
 	mounted_ = true;
 }
 
