@@ -57,6 +57,9 @@ Result<void> Control::append_storage(const Uuid &id, DeviceNumber number,
 	TRY(check_stacking(device.bdev, info.name));
 	TRY(check_given(info, ranges));
 	TRY(check_covered(info, ranges, params));
+	// Otherwise each call would leave an open device behind.
+	if (ranges.empty())
+		return {};
 	auto portion = TRY(snapshot->storage().prepare(device.bdev, info, ranges));
 	// Before the store can write there: a read in flight looks again when it completes.
 	exclude_covered(info, ranges);

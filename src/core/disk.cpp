@@ -59,17 +59,17 @@ WritesInFlight::Slot *Disk::enter_closed_gate(WritesInFlight::Slot &slot, bio *b
 	WritesInFlight::leave(slot);
 	idle_.wake_all();
 	return gate_.with([&](Gate &gate) -> WritesInFlight::Slot * {
-		const bool is_late_part = gate.draining && shim_bio_parent_is_admitted(bio);
-		if (gate.closed && !is_late_part) {
-			shim_bio_prepare_park(bio);
-			gate.parked.push_back(bio);
-			return nullptr;
-		}
-		if (is_late_part)
-			COVERAGE_MARK("disk: a part of a chain comes in late");
-		if (!gate.closed)
+		if (!gate.closed) {
 			COVERAGE_MARK("disk: the gate opens between the look and the lock");
-		return &in_flight_.enter();
+			return &in_flight_.enter();
+		}
+		if (gate.draining && shim_bio_parent_is_admitted(bio)) {
+			COVERAGE_MARK("disk: a part of a chain comes in late");
+			return &in_flight_.enter();
+		}
+		shim_bio_prepare_park(bio);
+		gate.parked.push_back(bio);
+		return nullptr;
 	});
 }
 
@@ -309,7 +309,8 @@ void Disk::release_one(bio *bio)
 	// not be taken away (and this worker be waited for) meanwhile.
 	pins_.fetch_add(1, Order::Relaxed);
 	Defer unpin([&] { pins_.fetch_sub(1, Order::Release); });
-	const u32 parked = parked_.fetch_sub(1, Order::Relaxed) - 1;
+	// Whoever sees none parked sees the pin, too.
+	const u32 parked = parked_.fetch_sub(1, Order::Release) - 1;
 	if (parked == parked_limit_ / 2 || parked == 0)
 		uncrowded_.wake_all();
 	if (outcome == Outcome::Ended)

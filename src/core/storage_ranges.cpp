@@ -74,7 +74,7 @@ Result<void> StorageRanges::Batch::add(const Device &device, u64 sector, u64 sec
 	range.absolute_sector = device.start_sector + sector;
 	range.sectors = sectors;
 	const u64 units = cut_units(device, sector, sectors, range.unit_sector);
-	if (units > ~u32{0} - total_units_)
+	if (units > ~u32{0} - total_units_ || ranges_.size() == kMostRanges)
 		return Errno::Inval;
 	range.units = static_cast<u32>(units);
 	TRY(ranges_.push_back(range));

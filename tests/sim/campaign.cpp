@@ -47,7 +47,7 @@ unsigned long long wide(u64 number)
 	return number;
 }
 
-// No history makes so many calls: a sweep that comes here would never end.
+// No history of a sweep has so many places for a fault: one that comes here would never end.
 constexpr u64 kMostFaults = 10'000;
 
 } // namespace
@@ -105,8 +105,13 @@ void Campaign::run_item(Worker &worker, const Item &item)
 	u64 &nth = options_.sweep == Sweep::Allocations ? variant.failing_allocation
 							: variant.failing_user_access;
 	do {
-		if (nth == kMostFaults)
-			fail("simulator", "a sweep of single faults does not end");
+		if (nth == kMostFaults) {
+			std::fprintf(
+				stderr,
+				"FAILED seed %llu [simulator]: the sweep does not end\n  replay: %s\n",
+				wide(item.seed), replay_of(options_, item.seed, variant).c_str());
+			std::exit(1);
+		}
 		worker.progress->nth = ++nth;
 	} while (run_one(worker, item, variant).fault_fired);
 }

@@ -168,6 +168,23 @@ TEST(storage_ranges, refuses_more_units_than_numbers)
 	EXPECT_EQ(append_error(ranges, {{device(0, 2), 0, 8}}), Errno::Inval);
 }
 
+TEST(storage_ranges, refuses_more_ranges_than_a_snapshot_may_have)
+{
+	constexpr u64 kMost = StorageRanges::kMostRanges;
+	Storage ranges;
+	std::vector<Given> given;
+	for (u64 i = 0; i < kMost / 2; i++)
+		given.push_back({device(1, 1), i * 16, 8});
+	ASSERT_TRUE(append(ranges, given).ok());
+	for (Given &one : given)
+		one.sector += kMost * 16;
+	given.push_back({device(1, 1), kMost * 64, 1}); // too small to be used, and one too many
+	EXPECT_EQ(append_error(ranges, given), Errno::Inval);
+	given.pop_back();
+	EXPECT_TRUE(append(ranges, given).ok());
+	EXPECT_EQ(ranges.size(), kMost);
+}
+
 TEST(storage_ranges, a_batch_may_hold_more_than_expected)
 {
 	Storage ranges;

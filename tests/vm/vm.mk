@@ -29,7 +29,7 @@ vm_kernels = $(subst $(vm_empty) $(vm_empty),$(vm_comma),$(strip $(KERNELS)))
 # A kernel of tests/vm/debug: 6.1-kasan, 6.1-kcsan
 DEBUG_KERNEL ?= 6.1-kasan
 DEBUG_SUITES ?= 10-basic 20-constancy 30-order 70-hazards 75-faults 60-cycles 80-fuzz-ioctl \
-	$(VM)/debug/suites/fail-nth.sh 90-kselftest
+	$(VM)/debug/suites/fail-nth.sh $(VM)/debug/suites/faults.sh $(VM)/debug/suites/faults-kselftest.sh 90-kselftest
 
 # File systems of check-fs.
 FS ?= ext4 xfs btrfs

@@ -18,6 +18,8 @@ class StorageRanges
 public:
 	static constexpr u32 kUnitBytes = 4096;
 	static constexpr u32 kUnitSectors = 8;
+	// Of a snapshot, in all calls: what programs can make the kernel remember has an end.
+	static constexpr u32 kMostRanges = 1024 * 1024;
 
 	// The device that ranges are given on. Partitions of one disk share `disk_key`; `start_sector`
 	// is where the device begins on that disk.
@@ -50,8 +52,8 @@ public:
 	public:
 		static Result<Batch> create(const StorageRanges &ranges, u32 expected);
 
-		// EINVAL: empty, outside of the device, wraps, or too many units in all. Too small a
-		// range is accepted and yields no unit. ENOMEM: more than expected and no memory.
+		// EINVAL: empty, outside of the device, wraps, or too many units or ranges in all. Too
+		// small a range is accepted and yields no unit. ENOMEM: more than expected and no memory.
 		Result<void> add(const Device &device, u64 sector, u64 sectors);
 		// After the last add(): EINVAL if any range overlaps another of the same disk.
 		Result<void> seal();

@@ -37,6 +37,7 @@ void no_memory_to_exclude(History &history);
 void no_memory_to_store(History &history);
 void writes_over_a_store(History &history);
 void writes_over_a_store_need_no_copy(History &history);
+void store_is_full_at_each_point(History &history);
 void copies_are_no_changes(History &history);
 void store_is_put_under_a_read(History &history);
 void space_is_asked_for(History &history);
@@ -104,6 +105,7 @@ constexpr Case kCases[] = {
 	{"no-memory-to-store", no_memory_to_store},
 	{"writes-over-a-store", writes_over_a_store},
 	{"writes-over-a-store-need-no-copy", writes_over_a_store_need_no_copy},
+	{"store-is-full-at-each-point", store_is_full_at_each_point},
 	{"copies-are-no-changes", copies_are_no_changes},
 	{"store-is-put-under-a-read", store_is_put_under_a_read},
 	{"space-is-asked-for", space_is_asked_for},

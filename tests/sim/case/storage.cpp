@@ -64,6 +64,8 @@ void storage_is_refused(History &history)
 		SIM_EXPECT(stage.try_append(snapshot, store, 0, 1024) == -30);
 		store.unstorable = 0;
 		SIM_EXPECT(stage.try_append(snapshot, upper, 0, 64) == -22);
+		SIM_EXPECT(agent_ioctl::append(snapshot.id, store, nullptr, 0) == 0);
+		SIM_EXPECT(store.opens == 0); // nothing was given
 		stage.destroy(snapshot);
 	}
 	// The other way round: the store came first, tracked or not.
@@ -234,6 +236,33 @@ void writes_over_a_store_need_no_copy(History &history)
 	disk_resume(store);
 	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 256) == 0);
 	stage.destroy(snapshot);
+}
+
+// Whatever number of blocks the store has: the image is there if all of them were enough, lost if not, and
+// no write notices.
+void store_is_full_at_each_point(History &history)
+{
+	constexpr u32 kBlocks = 16;
+	Stage stage(history);
+	Device &disk = stage.disk(kBlocks * 8);
+	Device &store = stage.store(1024);
+	world().image_may_be_lost = true;
+	for (u32 room = 1; room <= kBlocks + 1; room++) {
+		SnapshotModel &snapshot = stage.create({&disk});
+		SIM_EXPECT(stage.try_append(snapshot, store, 0, room * 8) == 0);
+		stage.take(snapshot);
+		for (u32 block = 0; block < kBlocks; block++)
+			stage.spawn("writer", [&stage, &disk, block] {
+				SIM_EXPECT(stage.write(disk, block * 8, 8) == 0);
+			});
+		stage.join();
+		scheduler().sleep(100'000);
+		const int status = stage.read(*snapshot.images[0], 0, kBlocks * 8);
+		SIM_EXPECT(status == (room < kBlocks ? 5 : 0));
+		if (status)
+			stage.expect_corrupted(snapshot, disk, 28);
+		stage.destroy(snapshot);
+	}
 }
 
 // Copies that go to a store on their own origin are no change of it.

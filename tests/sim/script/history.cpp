@@ -143,6 +143,9 @@ void prepare(History &history, World &world, const Variant &variant)
 		default_params(world);
 	else
 		make_plan(plan, world, variant.plain);
+	// One of a sweep has an end: the numbers of 250 takes are gone through elsewhere.
+	if (variant.failing_allocation || variant.failing_user_access)
+		plan.ageing = 0;
 	if (variant.failing_allocation) {
 		world.memory.faults = {0, 0, variant.failing_allocation};
 		world.image_may_be_lost = plan.memory_faults = true;

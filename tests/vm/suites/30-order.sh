@@ -15,7 +15,7 @@ cuts()
 {
 	local status=0
 
-	cut-order --seconds 300 "$@" >"$work/cuts" 2>&1 || status=$?
+	cut-order --seconds $((300 * VM_SLOWDOWN)) "$@" >"$work/cuts" 2>&1 || status=$?
 	diag "$(<"$work/cuts")" >&3
 	cat "$work/cuts"
 	return "$status"
