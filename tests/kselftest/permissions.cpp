@@ -15,6 +15,9 @@
 #include <sched.h>
 #include <sys/prctl.h>
 
+#include <filesystem>
+#include <fstream>
+
 using namespace kselftest;
 
 namespace
@@ -150,26 +153,125 @@ TEST(requests_work_on_a_node_opened_for_reading)
 	close(fd);
 }
 
+// --- images ----------------------------------------------------------------------------------
+
+namespace
+{
+
+constexpr const char *kRulesName = "60-blksnap.rules";
+constexpr const char *kCopyOfRules = "/run/udev/rules.d/60-kst-blksnap.rules";
+constexpr const char *kGenerous[] = {"/run/udev/rules.d/59-kst-before.rules",
+				     "/run/udev/rules.d/99-kst-after.rules"};
+
+bool is_udev_here()
+{
+	return run({"udevadm", "control", "--ping"}).status == 0;
+}
+
+void settle()
+{
+	(void)run({"udevadm", "settle", "--timeout=30"});
+}
+
+bool are_rules_installed()
+{
+	for (const char *directory : {"/etc", "/usr/lib", "/lib", "/usr/local/lib"})
+		if (exists(std::string(directory) + "/udev/rules.d/" + kRulesName))
+			return true;
+	return false;
+}
+
+// udev does nothing about devices that come meanwhile.
+class UdevWaits
+{
+public:
+	UdevWaits() { (void)run({"udevadm", "control", "--stop-exec-queue"}); }
+	~UdevWaits() { (void)run({"udevadm", "control", "--start-exec-queue"}); }
+	UdevWaits(const UdevWaits &) = delete;
+	UdevWaits &operator=(const UdevWaits &) = delete;
+};
+
+// The rules of the project, and before and after them such as give images away.
+class Rules
+{
+public:
+	// Without a file those count that are installed.
+	explicit Rules(const char *file)
+	{
+		std::filesystem::create_directories("/run/udev/rules.d");
+		if (file)
+			std::filesystem::copy_file(
+				file, kCopyOfRules,
+				std::filesystem::copy_options::overwrite_existing);
+		for (const char *name : kGenerous)
+			std::ofstream(name) << "SUBSYSTEM==\"block\", KERNEL==\"blksnap-image*\", "
+					       "OWNER=\"nobody\", GROUP=\"disk\", MODE=\"0666\"\n";
+		(void)run({"udevadm", "control", "--reload"});
+	}
+	~Rules()
+	{
+		for (const char *name : kGenerous)
+			unlink(name);
+		unlink(kCopyOfRules);
+		(void)run({"udevadm", "control", "--reload"});
+	}
+	Rules(const Rules &) = delete;
+	Rules &operator=(const Rules &) = delete;
+};
+
+void expect_to_be_of_root_alone(const Disk &image)
+{
+	struct stat status;
+	REQUIRE_EQ(stat(image.path().c_str(), &status), 0);
+	EXPECT(S_ISBLK(status.st_mode));
+	EXPECT_EQ(status.st_uid, 0u);
+	EXPECT_EQ(status.st_gid, 0u);
+	EXPECT_EQ(status.st_mode & 07777, 0600u);
+	Child child([&] {
+		become_nobody();
+		EXPECT_EQ(open(image.path().c_str(), O_RDONLY), -1);
+		EXPECT_ERRNO(errno, EACCES);
+		return 0;
+	});
+	EXPECT_EQ(child.wait(), 0);
+}
+
+} // namespace
+
+// As the kernel makes the node. Of udev's own rules those for disks follow, which give them to a group.
 TEST(images_belong_to_root_alone)
 {
 	const Control control;
 	const NullDisk origin(16), store(16);
 	const Snapshot snapshot(control, {&origin});
+	{
+		const UdevWaits for_us;
+		snapshot.take_with(store);
+		expect_to_be_of_root_alone(snapshot.image_of(origin));
+	}
+	settle();
+	if (!is_udev_here() || are_rules_installed())
+		expect_to_be_of_root_alone(snapshot.image_of(origin));
+}
+
+TEST(the_udev_rules_keep_images_for_root_alone)
+{
+	const char *file = std::getenv("BLKSNAP_UDEV_RULES");
+	if (!is_udev_here())
+		skip("no udev here");
+	if (!file && !are_rules_installed())
+		skip("there are no rules; name their file in BLKSNAP_UDEV_RULES");
+	const Control control;
+	const NullDisk origin(16), store(16);
+	const Rules rules(file);
+	const Snapshot snapshot(control, {&origin});
 	snapshot.take_with(store);
-	const std::string image = snapshot.image_of(origin).path();
-	(void)run({"udevadm", "settle"}); // its rules may give nodes to a group
-	struct stat status;
-	REQUIRE_EQ(stat(image.c_str(), &status), 0);
-	EXPECT(S_ISBLK(status.st_mode));
-	EXPECT_EQ(status.st_uid, 0u);
-	EXPECT_EQ(status.st_mode & 0007, 0u);
-	Child child([&] {
-		become_nobody();
-		EXPECT_EQ(open(image.c_str(), O_RDONLY), -1);
-		EXPECT_ERRNO(errno, EACCES);
-		return 0;
-	});
-	EXPECT_EQ(child.wait(), 0);
+	settle();
+	const Disk image = snapshot.image_of(origin);
+	expect_to_be_of_root_alone(image);
+	// Again, as after an event for it.
+	(void)run({"udevadm", "trigger", "--settle", "--action=change", image.path()});
+	expect_to_be_of_root_alone(image);
 }
 
 TEST(others_cannot_change_parameters)
