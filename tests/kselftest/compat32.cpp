@@ -5,9 +5,11 @@
 // are filled and read byte by byte.
 #include "kselftest.hpp"
 
+#include "every_request.hpp"
 #include "memory.hpp"
 #include "process.hpp"
 #include "requests.hpp"
+#include "rights.hpp"
 #include "snapshot.hpp"
 
 using namespace kselftest;
@@ -377,6 +379,24 @@ TEST(bad_pointers_are_efault)
 	}
 	EXPECT_EQ(control.snapshots(), 0u);
 	EXPECT_EQ(control.trackers(), 0u);
+}
+
+// --- rights ----------------------------------------------------------------------------------
+
+TEST(a_node_that_root_opened_is_of_no_use_to_others)
+{
+	const Control control;
+	EveryRequest requests(control);
+	Child child([&] {
+		become_nobody();
+		requests.expect_refused(control);
+		for (const std::uint32_t request : kRequests)
+			EXPECT_ERRNO(control.try_call(request, nullptr), EPERM);
+		EXPECT_ERRNO(control.try_call(0x40105602, nullptr), EPERM); // of 64-bit programs
+		return 0;
+	});
+	EXPECT_EQ(child.wait(), 0);
+	requests.expect_accepted();
 }
 
 // --- an agent --------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 //
 // devices: what happens to devices while they are tracked, held, shown or used as storage. One
 // row of the table in Documentation/testing.rst is one section; the cells that are not here have tests in
-// removal, stacking, tracker and snapshot.
+// lives, removal, stacking, tracker and snapshot.
 #include "kselftest.hpp"
 
 #include "block_io.hpp"
@@ -12,6 +12,7 @@
 #include "module.hpp"
 #include "mount.hpp"
 #include "process.hpp"
+#include "shown.hpp"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -44,45 +45,6 @@ void pull_out(const Disk &scsi_disk)
 	REQUIRE_ERRNO(write_file("/sys/block/" + scsi_disk.name() + "/device/delete", "1"), 0);
 	EXPECT(wait_until([&] { return !exists("/sys/block/" + scsi_disk.name()); }));
 }
-
-// A file system with files on the origin, a snapshot of it, its image mounted; the origin is not.
-class Shown
-{
-public:
-	Shown(const Disk &origin, const Disk &store) : number_(origin.number())
-	{
-		make_file_system(origin, "ext4");
-		{
-			Mount mount(origin);
-			mount.write_files("old", 8, 64);
-			REQUIRE_ERRNO(mount.unmount(), 0);
-		}
-		snapshot_.emplace(control_, std::vector<const Disk *>{&origin},
-				  Snapshot::Trackers::Keep);
-		snapshot_->take_with(store);
-		mount_.emplace(snapshot_->image_of(origin));
-	}
-
-	const Snapshot &snapshot() const { return *snapshot_; }
-	Mount &mount() { return *mount_; }
-	bool files_are_right() const { return mount_->holds_files("old", 8, 64); }
-	// Unmounts and destroys, whatever state things are in, and nothing hangs or is left.
-	void end()
-	{
-		EXPECT_ERRNO(mount_->unmount(), 0);
-		mount_.reset();
-		EXPECT_ERRNO(snapshot_->destroy(), 0);
-		const int error = remove_tracker(control_, number_);
-		EXPECT(error == 0 || error == ENXIO || error == ENODATA);
-		EXPECT(wait_until([&] { return control_.trackers() == 0; }));
-	}
-
-private:
-	const Control control_;
-	const blk_snap_dev number_;
-	std::optional<Snapshot> snapshot_;
-	std::optional<Mount> mount_;
-};
 
 // What is tracked, then taken: the tracker follows what became of its device meanwhile.
 void expect_takes(const Control &control, const Disk &origin, const Disk &store)

@@ -4,82 +4,49 @@
 // who opened the node, and the mode of the node, decide nothing.
 #include "kselftest.hpp"
 
+#include "every_request.hpp"
 #include "file.hpp"
+#include "memory.hpp"
 #include "process.hpp"
 #include "requests.hpp"
-#include "scratch.hpp"
+#include "rights.hpp"
 #include "snapshot.hpp"
 
-#include <linux/capability.h>
 #include <sched.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
+
+#include <filesystem>
+#include <fstream>
 
 using namespace kselftest;
 
 namespace
 {
 
-constexpr unsigned kNobody = 65534;
-
-void become_nobody()
-{
-	REQUIRE_EQ(syscall(SYS_setgroups, 0, nullptr), 0);
-	REQUIRE_EQ(setresgid(kNobody, kNobody, kNobody), 0);
-	REQUIRE_EQ(setresuid(kNobody, kNobody, kNobody), 0);
-}
-
-// The capabilities of this process: all of root's that are in `keep` stay in effect.
-void set_capabilities(std::uint64_t keep)
-{
-	__user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-	__user_cap_data_struct data[2]{};
-
-	REQUIRE_EQ(syscall(SYS_capget, &header, data), 0);
-	for (int i = 0; i < 2; i++) {
-		data[i].permitted &= static_cast<__u32>(keep >> 32 * i);
-		data[i].effective = data[i].permitted;
-		data[i].inheritable = 0;
-	}
-	REQUIRE_EQ(syscall(SYS_capset, &header, data), 0);
-}
-
-constexpr std::uint64_t kAdmin = 1ull << CAP_SYS_ADMIN;
-
-// All requests, with good arguments where these could do something.
-void expect_all_are_refused(const Control &control, const blk_snap_uuid &id, blk_snap_dev origin,
-			    blk_snap_dev store)
+// All requests: with arguments that would do, with none, and with zeroes.
+void expect_all_are_refused(const Control &control, EveryRequest &requests)
 {
 	static unsigned char memory[65536];
+	requests.expect_refused(control);
 	for (const std::uint32_t request : kRequests)
 		EXPECT_ERRNO(control.try_call(request, memory), EPERM);
 	for (const std::uint32_t request : kRequests)
 		EXPECT_ERRNO(control.try_call(request, nullptr), EPERM);
-	blk_snap_version version{};
-	EXPECT_ERRNO(control.try_call(IOCTL_BLK_SNAP_VERSION, &version), EPERM);
-	EXPECT_EQ(version.major, 0);
-	EXPECT_ERRNO(control.try_destroy(id), EPERM);
-	EXPECT_ERRNO(control.try_take(id), EPERM);
-	EXPECT_ERRNO(control.try_append(id, store, {{0, 4096}}), EPERM);
-	EXPECT_ERRNO(remove_tracker(control, origin), EPERM);
-	EXPECT_ERRNO(try_create(control, {store}), EPERM);
-	EXPECT_ERRNO(mark_dirty(control, origin, {{0, 1}}), EPERM);
 	// Nor is it told which numbers exist.
 	EXPECT_ERRNO(control.try_call(0x4008560c, memory), EPERM);
 	EXPECT_ERRNO(control.try_call(0x5401, memory), EPERM);
+	EXPECT(all_bytes(memory, sizeof(memory), 0));
 }
 
 // Runs `lose_rights` and then all requests in a child, and looks at what came of it.
 void expect_refused_after(void (*lose_rights)())
 {
 	const Control control;
-	const NullDisk origin(16), store(16);
-	const Snapshot snapshot(control, {&origin});
-	const blk_snap_dev origin_number = origin.number(), store_number = store.number();
+	EveryRequest requests(control);
 	Child child([&] {
 		try {
 			lose_rights();
-			expect_all_are_refused(control, snapshot.id(), origin_number, store_number);
+			expect_all_are_refused(control, requests);
 		} catch (const Failed &) {
 			return 1;
 		} catch (const Skipped &skipped) {
@@ -92,11 +59,7 @@ void expect_refused_after(void (*lose_rights)())
 	if (status == 4)
 		skip("such a caller cannot be made here");
 	EXPECT_EQ(status, 0);
-	EXPECT_EQ(control.snapshots(), 1u);
-	EXPECT_EQ(control.trackers(), 1u);
-	EXPECT_ERRNO(snapshot.take(), ENOSPC);
-	blk_snap_snapshot_event event;
-	EXPECT_ERRNO(snapshot.wait_event(0, event), 0);
+	requests.expect_accepted();
 }
 
 } // namespace
@@ -190,26 +153,125 @@ TEST(requests_work_on_a_node_opened_for_reading)
 	close(fd);
 }
 
+// --- images ----------------------------------------------------------------------------------
+
+namespace
+{
+
+constexpr const char *kRulesName = "60-blksnap.rules";
+constexpr const char *kCopyOfRules = "/run/udev/rules.d/60-kst-blksnap.rules";
+constexpr const char *kGenerous[] = {"/run/udev/rules.d/59-kst-before.rules",
+				     "/run/udev/rules.d/99-kst-after.rules"};
+
+bool is_udev_here()
+{
+	return run({"udevadm", "control", "--ping"}).status == 0;
+}
+
+void settle()
+{
+	(void)run({"udevadm", "settle", "--timeout=30"});
+}
+
+bool are_rules_installed()
+{
+	for (const char *directory : {"/etc", "/usr/lib", "/lib", "/usr/local/lib"})
+		if (exists(std::string(directory) + "/udev/rules.d/" + kRulesName))
+			return true;
+	return false;
+}
+
+// udev does nothing about devices that come meanwhile.
+class UdevWaits
+{
+public:
+	UdevWaits() { (void)run({"udevadm", "control", "--stop-exec-queue"}); }
+	~UdevWaits() { (void)run({"udevadm", "control", "--start-exec-queue"}); }
+	UdevWaits(const UdevWaits &) = delete;
+	UdevWaits &operator=(const UdevWaits &) = delete;
+};
+
+// The rules of the project, and before and after them such as give images away.
+class Rules
+{
+public:
+	// Without a file those count that are installed.
+	explicit Rules(const char *file)
+	{
+		std::filesystem::create_directories("/run/udev/rules.d");
+		if (file)
+			std::filesystem::copy_file(
+				file, kCopyOfRules,
+				std::filesystem::copy_options::overwrite_existing);
+		for (const char *name : kGenerous)
+			std::ofstream(name) << "SUBSYSTEM==\"block\", KERNEL==\"blksnap-image*\", "
+					       "OWNER=\"nobody\", GROUP=\"disk\", MODE=\"0666\"\n";
+		(void)run({"udevadm", "control", "--reload"});
+	}
+	~Rules()
+	{
+		for (const char *name : kGenerous)
+			unlink(name);
+		unlink(kCopyOfRules);
+		(void)run({"udevadm", "control", "--reload"});
+	}
+	Rules(const Rules &) = delete;
+	Rules &operator=(const Rules &) = delete;
+};
+
+void expect_to_be_of_root_alone(const Disk &image)
+{
+	struct stat status;
+	REQUIRE_EQ(stat(image.path().c_str(), &status), 0);
+	EXPECT(S_ISBLK(status.st_mode));
+	EXPECT_EQ(status.st_uid, 0u);
+	EXPECT_EQ(status.st_gid, 0u);
+	EXPECT_EQ(status.st_mode & 07777, 0600u);
+	Child child([&] {
+		become_nobody();
+		EXPECT_EQ(open(image.path().c_str(), O_RDONLY), -1);
+		EXPECT_ERRNO(errno, EACCES);
+		return 0;
+	});
+	EXPECT_EQ(child.wait(), 0);
+}
+
+} // namespace
+
+// As the kernel makes the node. Of udev's own rules those for disks follow, which give them to a group.
 TEST(images_belong_to_root_alone)
 {
 	const Control control;
 	const NullDisk origin(16), store(16);
 	const Snapshot snapshot(control, {&origin});
+	{
+		const UdevWaits for_us;
+		snapshot.take_with(store);
+		expect_to_be_of_root_alone(snapshot.image_of(origin));
+	}
+	settle();
+	if (!is_udev_here() || are_rules_installed())
+		expect_to_be_of_root_alone(snapshot.image_of(origin));
+}
+
+TEST(the_udev_rules_keep_images_for_root_alone)
+{
+	const char *file = std::getenv("BLKSNAP_UDEV_RULES");
+	if (!is_udev_here())
+		skip("no udev here");
+	if (!file && !are_rules_installed())
+		skip("there are no rules; name their file in BLKSNAP_UDEV_RULES");
+	const Control control;
+	const NullDisk origin(16), store(16);
+	const Rules rules(file);
+	const Snapshot snapshot(control, {&origin});
 	snapshot.take_with(store);
-	const std::string image = snapshot.image_of(origin).path();
-	(void)run({"udevadm", "settle"}); // its rules may give nodes to a group
-	struct stat status;
-	REQUIRE_EQ(stat(image.c_str(), &status), 0);
-	EXPECT(S_ISBLK(status.st_mode));
-	EXPECT_EQ(status.st_uid, 0u);
-	EXPECT_EQ(status.st_mode & 0007, 0u);
-	Child child([&] {
-		become_nobody();
-		EXPECT_EQ(open(image.c_str(), O_RDONLY), -1);
-		EXPECT_ERRNO(errno, EACCES);
-		return 0;
-	});
-	EXPECT_EQ(child.wait(), 0);
+	settle();
+	const Disk image = snapshot.image_of(origin);
+	expect_to_be_of_root_alone(image);
+	// Again, as after an event for it.
+	(void)run({"udevadm", "trigger", "--settle", "--action=change", image.path()});
+	expect_to_be_of_root_alone(image);
 }
 
 TEST(others_cannot_change_parameters)

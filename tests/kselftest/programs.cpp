@@ -8,6 +8,7 @@
 #include "file.hpp"
 #include "held.hpp"
 #include "load.hpp"
+#include "missing_page.hpp"
 #include "module.hpp"
 #include "mount.hpp"
 #include "process.hpp"
@@ -16,6 +17,8 @@
 
 #include <atomic>
 #include <csignal>
+#include <mutex>
+#include <thread>
 
 using namespace kselftest;
 
@@ -53,15 +56,17 @@ public:
 	Arrival(const Arrival &) = delete;
 	Arrival &operator=(const Arrival &) = delete;
 
+	void tell() const { *flag_ = true; }
+	bool is_told() const { return flag_->load(); }
 	[[noreturn]] void tell_and_stay() const
 	{
-		*flag_ = true;
+		tell();
 		for (;;)
 			pause();
 	}
 	void wait_for() const
 	{
-		REQUIRE(wait_until([this] { return flag_->load(); }, 30));
+		REQUIRE(wait_until([this] { return is_told(); }, 30));
 	}
 
 private:
@@ -355,4 +360,161 @@ TEST(the_module_stays_while_a_request_is_in_flight, .timeout_seconds = 180)
 		EXPECT_EQ(destroy.wait(), 0);
 	}
 	EXPECT_ERRNO(module::unload(), 0);
+}
+
+// Of a disk with a request queue: create waits for what is in there since before the attach.
+TEST(the_module_stays_while_a_create_waits_for_older_writes, .timeout_seconds = 120)
+{
+	const module::Reload reload;
+	const ScsiDisk origin({"dev_size_mb=64", "delay=0"});
+	const std::string delay = "/sys/bus/pseudo/drivers/scsi_debug/delay"; // in jiffies
+	settle();
+	REQUIRE(wait_until([&] { return write_file(delay, "750") == 0; })); // not while it is busy
+	const Arrival returned;
+	Child writer([&] { return BlockFile(origin).write(0, pattern(2, 8)); });
+	writer.wait_until_asleep();
+	Child create([&] {
+		const Control control;
+		(void)control.create({origin.number()});
+		returned.tell();
+		return 0;
+	});
+	create.wait_until_asleep();
+	EXPECT_ERRNO(module::try_unload(), EWOULDBLOCK);
+	EXPECT(!returned.is_told());
+	EXPECT_EQ(writer.wait(), 0);
+	EXPECT_EQ(create.wait(), 0);
+	EXPECT(wait_until([&] { return write_file(delay, "0") == 0; }));
+	EXPECT_ERRNO(module::unload(), 0);
+	EXPECT(origin.read(0, 8) == pattern(2, 8));
+}
+
+namespace
+{
+
+// A snapshot that is held, and belongs to nobody. The first half of the store is given.
+blk_snap_uuid hold(const Disk &origin, const Disk &store)
+{
+	const Control control;
+	const blk_snap_uuid id = control.create({origin.number()});
+	REQUIRE_ERRNO(control.try_append(id, store.number(), {{0, store.sectors() / 2}}), 0);
+	REQUIRE_ERRNO(control.try_take(id), 0);
+	return id;
+}
+
+} // namespace
+
+// They reach for memory of their program, which is not there yet.
+TEST(the_module_stays_while_a_request_waits_for_memory, .timeout_seconds = 120)
+{
+	const module::Reload reload;
+	const NullDisk origin(64), store(64);
+	const blk_snap_uuid id = hold(origin, store);
+	const blk_snap_dev device = origin.number();
+	const auto stays = [](unsigned long number, void *argument, const MissingPage &page,
+			      const blk_snap_block_range &content) {
+		int error = -1;
+		std::thread agent([&] { error = Control().try_call(number, argument); });
+		EXPECT(page.is_asked_for(30000));
+		EXPECT_ERRNO(module::try_unload(), EWOULDBLOCK);
+		page.provide(&content, sizeof(content));
+		agent.join();
+		EXPECT_ERRNO(error, 0);
+	};
+	{
+		const MissingPage page;
+		blk_snap_snapshot_append_storage append{};
+		append.id = id;
+		append.dev_id = store.number();
+		append.count = 1;
+		append.ranges = static_cast<blk_snap_block_range *>(page.get());
+		stays(IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE, &append, page,
+		      {32 * kMib, 32 * kMib});
+	}
+	{
+		const MissingPage page;
+		blk_snap_tracker_mark_dirty_blocks dirty{};
+		dirty.dev_id = device;
+		dirty.count = 1;
+		dirty.dirty_blocks_array = static_cast<blk_snap_block_range *>(page.get());
+		stays(IOCTL_BLK_SNAP_TRACKER_MARK_DIRTY_BLOCKS, &dirty, page, {5 * 128, 1});
+	}
+	{
+		const MissingPage page;
+		blk_snap_tracker_read_cbt_bitmap read{};
+		read.dev_id = device;
+		read.length = 1024;
+		read.buff = static_cast<__u8 *>(page.get());
+		stays(IOCTL_BLK_SNAP_TRACKER_READ_CBT_MAP, &read, page, {0, 0});
+		const auto *map = static_cast<const unsigned char *>(page.get());
+		EXPECT(map[5] != 0 && map[4] == 0 && map[6] == 0);
+	}
+	EXPECT_ERRNO(module::unload(), 0);
+}
+
+// Either somebody has the node open, or the module goes; what comes then finds no node.
+TEST(the_module_goes_or_stays_under_a_storm_of_requests, .timeout_seconds = 180)
+{
+	const module::Reload reload;
+	const NullDisk origin(64), other(16), store(64);
+	const blk_snap_dev device = origin.number(), store_number = store.number();
+	std::atomic<bool> stop = false;
+	std::atomic<unsigned> appended = 0, marked = 0, read = 0, created = 0, absent = 0;
+	std::atomic<std::uint64_t> next = 0;
+	blk_snap_uuid id{};
+	std::mutex id_lock;
+	const auto requests = [&] {
+		const Control control;
+		blk_snap_uuid now_held;
+		{
+			const std::lock_guard guard(id_lock);
+			now_held = id;
+		}
+		const std::uint64_t at = 32 * kMib + next++ * 8 % (32 * kMib);
+		appended += !control.try_append(now_held, store_number, {{at, 8}});
+		marked += !mark_dirty(control, device, {{0, 1}});
+		created += !try_create(control, {other.number()});
+		Bytes map(1024);
+		blk_snap_tracker_read_cbt_bitmap argument{device, 0, 1024, map.data()};
+		read += !control.try_call(IOCTL_BLK_SNAP_TRACKER_READ_CBT_MAP, &argument);
+	};
+	const auto storm = [&] {
+		while (!stop) {
+			try {
+				requests();
+			} catch (const std::system_error &) {
+				absent++;
+			}
+			usleep(1000);
+		}
+	};
+	std::thread one(storm), two(storm);
+	unsigned gone = 0, kept = 0;
+	for (unsigned round = 0; round < 5; round++) {
+		if (!module::is_loaded())
+			EXPECT_ERRNO(module::load(), 0);
+		const blk_snap_uuid held = hold(origin, store);
+		{
+			const std::lock_guard guard(id_lock);
+			id = held;
+		}
+		const unsigned before = read;
+		EXPECT(wait_until([&] { return read > before + 3; }));
+		int error = EWOULDBLOCK;
+		EXPECT(wait_until([&] {
+			error = module::try_unload();
+			kept += error == EWOULDBLOCK || error == EBUSY;
+			return error != EWOULDBLOCK && error != EBUSY;
+		}));
+		EXPECT_ERRNO(error, 0);
+		gone += error == 0;
+		usleep(20000);
+	}
+	stop = true;
+	one.join();
+	two.join();
+	note("%u appends, %u marks, %u reads, %u creates; no node %u times; it stayed %u times",
+	     appended.load(), marked.load(), read.load(), created.load(), absent.load(), kept);
+	EXPECT_EQ(gone, 5u);
+	EXPECT(appended && marked && created && absent && kept);
 }

@@ -64,6 +64,9 @@ fi
 if [[ -z ${BLKSNAP_MODULE:-} && -f $root/blksnap.ko ]]; then
 	export BLKSNAP_MODULE=$root/blksnap.ko
 fi
+if [[ -z ${BLKSNAP_UDEV_RULES:-} && -f $root/tools/udev/60-blksnap.rules ]]; then
+	export BLKSNAP_UDEV_RULES=$root/tools/udev/60-blksnap.rules
+fi
 [[ -d /sys/module/blksnap ]] && was_loaded=1 || was_loaded=''
 
 output=$(mktemp)

@@ -39,6 +39,8 @@ public:
 	const Snapshot &snapshot() const { return *snapshot_; }
 	Disk image() const { return snapshot_->image_of(origin_); }
 
+	// What the origin had at the cut.
+	Bytes at_cut() const { return pattern(kSeed, sectors_); }
 	// Whether the image shows what the origin had at the cut, and no event says that it is lost.
 	bool image_is_right() const
 	{
@@ -47,7 +49,7 @@ public:
 	// Whether the origin still has there what it had at the cut.
 	bool origin_is_old(std::uint64_t sector, std::uint64_t sectors) const
 	{
-		const Bytes then = pattern(kSeed, sectors_);
+		const Bytes then = at_cut();
 		return origin_.read(sector, sectors) ==
 		       Bytes(then.begin() + static_cast<long>(sector * 512),
 			     then.begin() + static_cast<long>((sector + sectors) * 512));

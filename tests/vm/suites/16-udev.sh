@@ -10,7 +10,7 @@
 # shellcheck source=tests/vm/suites/lib/snapshot.sh
 . "$(dirname "$0")/lib/snapshot.sh"
 
-plan 40
+plan 43
 
 rules=/etc/udev/rules.d
 store=/dev/vde
@@ -65,6 +65,7 @@ hidden()
 	check "$name: no multipath" same "$(property "$image" DM_MULTIPATH_DEVICE_PATH)" 0
 	check "$name: has the link of its snapshot and none else" same \
 		"$(property "$image" DEVLINKS)" "/dev/disk/by-blksnap/$snapshot/$name"
+	check "$name: the node is root's alone" same "$(stat -c '%a %U:%G' "$image")" '600 root:root'
 	check "$name: the link leads to it" same "$(link_of "$name")" "$image"
 }
 

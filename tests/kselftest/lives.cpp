@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// lives: what happens to devices while an image is open or mounted; file systems that somebody freezes, and
+// stores that stand still. More cells of the table in Documentation/testing.rst; see devices for the others.
+#include "kselftest.hpp"
+
+#include "block_io.hpp"
+#include "file.hpp"
+#include "held.hpp"
+#include "load.hpp"
+#include "module.hpp"
+#include "mount.hpp"
+#include "process.hpp"
+#include "shown.hpp"
+
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
+#include <optional>
+
+using namespace kselftest;
+
+namespace
+{
+
+constexpr std::uint64_t kMib = 2048; // in sectors
+
+void settle()
+{
+	(void)run({"udevadm", "settle", "--timeout=30"});
+}
+
+std::string linear(const Disk &lower, std::uint64_t sectors)
+{
+	return "0 " + std::to_string(sectors) + " linear " + lower.path() + " 0";
+}
+
+// Puts a table with one partition on a disk.
+Disk make_partition(const Disk &disk)
+{
+	run_or_throw(
+		{"sh", "-c",
+		 "echo 'start=2048, size=65536' | sfdisk --quiet --wipe=never " + disk.path()});
+	settle();
+	return Disk(disk.path() + (isdigit(disk.path().back()) ? "p1" : "1"));
+}
+
+int read_table(const Disk &disk)
+{
+	settle();
+	return run({"blockdev", "--rereadpt", disk.path()}).status;
+}
+
+// An image that was opened before whatever happens: it is read through that.
+class Opened
+{
+public:
+	explicit Opened(const Held &held)
+		: at_cut_(held.at_cut()), image_(held.image()), file_(image_, O_RDONLY | O_DIRECT)
+	{
+	}
+
+	int try_read(Bytes &bytes) const { return file_.read(0, bytes); }
+	bool is_right() const
+	{
+		Bytes bytes(1 << 16);
+		for (std::size_t at = 0; at < at_cut_.size(); at += bytes.size())
+			if (file_.read(at / 512, bytes) ||
+			    memcmp(bytes.data(), &at_cut_[at], bytes.size()))
+				return false;
+		return true;
+	}
+
+private:
+	const Bytes at_cut_;
+	const Disk image_;
+	const BlockFile file_;
+};
+
+// A file system that somebody else freezes, as fsfreeze(8) does.
+class Frozen
+{
+public:
+	explicit Frozen(const Mount &mount) : path_(mount.path())
+	{
+		run_or_throw({"fsfreeze", "--freeze", path_});
+	}
+	~Frozen() { (void)thaw(); }
+	Frozen(const Frozen &) = delete;
+	Frozen &operator=(const Frozen &) = delete;
+
+	// Return: 0 if it was frozen until now.
+	int thaw() const { return run({"fsfreeze", "--unfreeze", path_}).status; }
+
+private:
+	const std::string path_;
+};
+
+// A dm device that holds what is sent to it.
+class Suspended
+{
+public:
+	explicit Suspended(const DmDisk &disk) : name_(disk.dm_name())
+	{
+		settle();
+		run_or_throw({"dmsetup", "suspend", "--nolockfs", "--noflush", name_});
+	}
+	~Suspended() { (void)run({"dmsetup", "resume", name_}); }
+	Suspended(const Suspended &) = delete;
+	Suspended &operator=(const Suspended &) = delete;
+
+	void resume() const { run_or_throw({"dmsetup", "resume", name_}); }
+
+private:
+	const std::string name_;
+};
+
+// Where a file is on its device.
+std::vector<blk_snap_block_range> ranges_of(const std::string &path)
+{
+	constexpr unsigned kExtents = 64;
+	alignas(fiemap) unsigned char memory[sizeof(fiemap) + kExtents * sizeof(fiemap_extent)]{};
+	auto *map = reinterpret_cast<fiemap *>(memory);
+	const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+	std::vector<blk_snap_block_range> ranges;
+
+	map->fm_length = ~0ull;
+	map->fm_extent_count = kExtents;
+	map->fm_flags = FIEMAP_FLAG_SYNC;
+	if (ioctl(fd, FS_IOC_FIEMAP, map) == 0)
+		for (unsigned i = 0; i < map->fm_mapped_extents; i++)
+			ranges.push_back({map->fm_extents[i].fe_physical / 512,
+					  map->fm_extents[i].fe_length / 512});
+	close(fd);
+	REQUIRE(!ranges.empty());
+	return ranges;
+}
+
+} // namespace
+
+// --- another size ----------------------------------------------------------------------------
+
+TEST(an_origin_that_is_resized_under_its_open_image)
+{
+	const NullDisk lower(64), store(64);
+	const DmDisk origin(linear(lower, 32 * kMib));
+	const Held held(origin, store);
+	const Opened image(held);
+	origin.reload(linear(lower, 64 * kMib));
+	settle();
+	origin.fill(1, 0, kMib);
+	origin.fill(1, 32 * kMib, kMib);
+	EXPECT(image.is_right());
+	EXPECT(held.image_is_right());
+	origin.reload(linear(lower, 16 * kMib));
+	EXPECT(lost_image(held.snapshot(), 10000).has_value());
+	Bytes bytes(4096);
+	EXPECT_ERRNO(image.try_read(bytes), EIO);
+	origin.fill(2, 0, kMib);
+	EXPECT(origin.holds(2, 0, kMib));
+	EXPECT_ERRNO(held.snapshot().destroy(), 0);
+	EXPECT(image.try_read(bytes) != 0);
+}
+
+// --- partitions ------------------------------------------------------------------------------
+
+TEST(a_partition_table_is_not_read_under_an_image_in_use, .timeout_seconds = 120)
+{
+	const NullDisk disk(64), store(64);
+	const Disk partition = make_partition(disk);
+	{
+		const Held held(partition, store);
+		const Opened image(held);
+		EXPECT(read_table(disk) != 0);
+		partition.fill(1, 0, kMib);
+		EXPECT(image.is_right());
+		EXPECT(held.image_is_right());
+	}
+	{
+		Shown shown(partition, store);
+		EXPECT(read_table(disk) != 0);
+		partition.fill(1, 16 * kMib, kMib);
+		EXPECT(shown.files_are_right());
+		EXPECT(!lost_image(shown.snapshot(), 0).has_value());
+		shown.end();
+	}
+	EXPECT_EQ(read_table(disk), 0);
+	settle();
+}
+
+// Partitions of the disk may come and go; those of its image do not exist.
+TEST(a_partition_table_is_read_under_a_disk_whose_image_is_in_use, .timeout_seconds = 120)
+{
+	const NullDisk store(64);
+	{
+		const NullDisk disk(64);
+		const Held held(disk, store);
+		const Opened image(held);
+		make_partition(disk).fill(1, 0, kMib);
+		EXPECT_EQ(read_table(disk), 0);
+		EXPECT(image.is_right());
+		EXPECT(held.image_is_right());
+	}
+	const NullDisk disk(64);
+	Shown shown(disk, store);
+	make_partition(disk).fill(1, 16 * kMib, kMib);
+	EXPECT_EQ(read_table(disk), 0);
+	EXPECT(shown.files_are_right());
+	EXPECT(!lost_image(shown.snapshot(), 0).has_value());
+	shown.end();
+}
+
+// --- dm tables, loop files -------------------------------------------------------------------
+
+TEST(a_table_that_is_swapped_under_an_image_in_use, .timeout_seconds = 120)
+{
+	const NullDisk first(64), second(64);
+	const DmDisk origin(linear(first, 32 * kMib)), store(linear(second, 64 * kMib));
+	const auto swap_under_load = [&](std::uint64_t first_sector) {
+		Load load(origin, first_sector, 8 * kMib);
+		for (int i = 0; i < 3; i++) {
+			origin.reload(linear(first, 32 * kMib));
+			store.reload(linear(second, 64 * kMib));
+			load.wait_for(5);
+		}
+		EXPECT_ERRNO(load.stop(), 0);
+	};
+	{
+		const Held held(origin, store);
+		const Opened image(held);
+		swap_under_load(0);
+		EXPECT(image.is_right());
+		EXPECT(held.image_is_right());
+	}
+	Shown shown(origin, store);
+	swap_under_load(16 * kMib);
+	EXPECT(shown.files_are_right());
+	EXPECT(!lost_image(shown.snapshot(), 0).has_value());
+	shown.end();
+}
+
+// It is taken out when its last user goes, which is the snapshot.
+TEST(a_loop_device_that_is_detached_stays_while_its_image_is_in_use, .timeout_seconds = 120)
+{
+	const NullDisk store(64);
+	const auto is_out = [](const Disk &loop) {
+		return wait_until(
+			[&] { return read_line("/sys/block/" + loop.name() + "/size") == "0"; });
+	};
+	{
+		const LoopDisk origin(32 << 20);
+		{
+			const Held held(origin, store);
+			const Opened image(held);
+			settle();
+			LoopDisk::detach(origin.path());
+			origin.fill(1, 0, kMib);
+			EXPECT(image.is_right());
+			EXPECT(held.image_is_right());
+		}
+		EXPECT(is_out(origin));
+	}
+	const LoopDisk origin(32 << 20);
+	Shown shown(origin, store);
+	settle();
+	LoopDisk::detach(origin.path());
+	origin.fill(1, 16 * kMib, kMib);
+	EXPECT(shown.files_are_right());
+	EXPECT(!lost_image(shown.snapshot(), 0).has_value());
+	shown.end();
+	EXPECT(is_out(origin));
+}
+
+// --- frozen by somebody else -----------------------------------------------------------------
+
+TEST(a_tracked_device_whose_file_system_is_frozen)
+{
+	const NullDisk origin(64), store(64);
+	const Control control;
+	make_file_system(origin, "ext4");
+	Mount mount(origin);
+	{
+		const Snapshot past(control, {&origin}, Snapshot::Trackers::Keep);
+		past.take_with(store);
+	}
+	{
+		const Frozen frozen(mount);
+		Child writer([&] {
+			mount.write_files("new", 4, 64);
+			return mount.sync();
+		});
+		writer.wait_until_asleep();
+		EXPECT_EQ(tracker_of(control, origin.number()).value().snap_number, 1);
+		EXPECT_EQ(frozen.thaw(), 0);
+		EXPECT_EQ(writer.wait(), 0);
+	}
+	{
+		const Snapshot next(control, {&origin}, Snapshot::Trackers::Keep);
+		next.take_with(store);
+		EXPECT(!changed_blocks(control, origin.number(), 1).empty());
+	}
+	const Frozen frozen(mount);
+	EXPECT_ERRNO(remove_tracker(control, origin.number()), 0);
+	EXPECT_EQ(frozen.thaw(), 0);
+	EXPECT(mount.holds_files("new", 4, 64));
+	EXPECT_ERRNO(mount.unmount(), 0);
+}
+
+// Copies go to the sectors of the file, past the file system that it is in.
+TEST(a_store_in_a_file_of_a_frozen_file_system_is_written_to, .timeout_seconds = 120)
+{
+	const NullDisk origin(64), volume(128);
+	const Control control;
+	make_file_system(volume, "ext4");
+	Mount mount(volume);
+	const std::string file = mount.path() + "/store";
+	run_or_throw({"fallocate", "-l", "32M", file});
+	const auto ranges = ranges_of(file);
+	origin.fill(7, 0, 16 * kMib);
+	const Snapshot snapshot(control, {&origin});
+	{
+		const Frozen frozen(mount);
+		EXPECT_ERRNO(snapshot.append(volume, ranges), 0);
+		EXPECT_ERRNO(snapshot.take(), 0);
+		origin.fill(1, 0, 16 * kMib);
+		EXPECT(snapshot.image_of(origin).holds(7, 0, 16 * kMib));
+		EXPECT_EQ(frozen.thaw(), 0);
+	}
+	EXPECT(origin.holds(1, 0, 16 * kMib));
+	EXPECT(snapshot.image_of(origin).holds(7, 0, 16 * kMib));
+	EXPECT(!lost_image(snapshot, 0));
+	EXPECT_ERRNO(snapshot.destroy(), 0);
+	EXPECT_ERRNO(mount.unmount(), 0);
+	EXPECT_EQ(find_damage(volume, "ext4"), "");
+}
+
+// A loop device writes to its file as any program would: it waits for the thaw. Writers of the origin do not.
+TEST(a_loop_store_on_a_frozen_file_system_costs_the_image_not_the_writes, .timeout_seconds = 180)
+{
+	const module::Parameter patience("cow_timeout_ms", "3000");
+	const module::Parameter memory("cow_memory_limit_kib", "4096");
+	const NullDisk origin(64), volume(128);
+	make_file_system(volume, "ext4");
+	Mount mount(volume);
+	run_or_throw({"fallocate", "-l", "64M", mount.path() + "/store"});
+	const LoopDisk store(mount.path() + "/store", 512);
+	{
+		const Held held(origin, store);
+		settle();
+		const Frozen frozen(mount);
+		Child writer([&] { return origin.try_write(0, pattern(1, 16 * kMib)); });
+		EXPECT(lost_image(held.snapshot(), 30000 * slowdown()).has_value());
+		EXPECT_EQ(writer.wait(), 0);
+		EXPECT(origin.holds(1, 0, 16 * kMib));
+		Bytes bytes(4096);
+		EXPECT_ERRNO(held.image().try_read(0, bytes), EIO);
+		EXPECT_EQ(frozen.thaw(), 0);
+		EXPECT_ERRNO(held.snapshot().destroy(), 0);
+	}
+	mount.write_files("after", 4, 64);
+	EXPECT_ERRNO(mount.sync(), 0);
+}
+
+// --- a store that stands still ---------------------------------------------------------------
+
+// Nothing of a take needs it, and copies wait in memory.
+TEST(a_store_that_is_suspended_holds_up_no_take, .timeout_seconds = 120)
+{
+	const NullDisk origin(64), lower(64);
+	const DmDisk store(linear(lower, 64 * kMib));
+	const Control control;
+	origin.fill(7, 0, 16 * kMib);
+	const Snapshot snapshot(control, {&origin});
+	const Suspended suspended(store);
+	EXPECT_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+	const double begin = now();
+	REQUIRE_ERRNO(snapshot.take(), 0);
+	note("the take lasted %.2f s", now() - begin);
+	EXPECT(now() - begin < 5 * slowdown());
+	origin.fill(1, 0, 4 * kMib);
+	EXPECT(origin.holds(1, 0, 4 * kMib));
+	EXPECT(snapshot.image_of(origin).holds(7, 0, 16 * kMib));
+	suspended.resume();
+	origin.fill(2, 4 * kMib, 4 * kMib);
+	EXPECT(origin.holds(1, 0, 4 * kMib));
+	EXPECT(origin.holds(2, 4 * kMib, 4 * kMib));
+	EXPECT(snapshot.image_of(origin).holds(7, 0, 16 * kMib));
+	EXPECT(!lost_image(snapshot, 0));
+}
+
+TEST(a_store_that_is_suspended_holds_up_no_take_of_a_file_system, .timeout_seconds = 120)
+{
+	const NullDisk origin(64), lower(64);
+	const DmDisk store(linear(lower, 64 * kMib));
+	const Control control;
+	make_file_system(origin, "ext4");
+	Mount mount(origin);
+	mount.write_files("old", 4, 64);
+	const Snapshot snapshot(control, {&origin});
+	REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+	const Suspended suspended(store);
+	REQUIRE_ERRNO(snapshot.take(), 0);
+	mount.write_files("new", 4, 256); // thawed
+	EXPECT_ERRNO(mount.sync(), 0);
+	suspended.resume();
+	EXPECT_EQ(find_damage(snapshot.image_of(origin), "ext4"), "");
+	const Mount image(snapshot.image_of(origin));
+	EXPECT(image.holds_files("old", 4, 64));
+	EXPECT(!exists(image.path() + "/new0"));
+	EXPECT(mount.holds_files("new", 4, 256));
+	EXPECT(!lost_image(snapshot, 0));
+}
