@@ -255,7 +255,9 @@ Result<u32> Control::read_cbt(DeviceNumber number, u32 offset, u32 length, u8 *t
 	if (!tracker->holder || tracker->holder->state() != Snapshot::State::Taken)
 		return Errno::Perm;
 	const auto bytes = TRY(tracker->cbt().read(offset, length));
-	__builtin_memcpy(to, bytes.data, bytes.length);
+	// Marks of image writes may change them meanwhile.
+	for (u32 i = 0; i < bytes.length; i++)
+		to[i] = __atomic_load_n(&bytes.data[i], __ATOMIC_RELAXED);
 	return u32{bytes.length};
 }
 
