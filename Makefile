@@ -30,6 +30,7 @@ all: module tools
 include tools/tools.mk
 include tests/unit/unit.mk
 include tests/sim/sim.mk
+include tests/threads/threads.mk
 include tests/fuzz/fuzz.mk
 include tests/mutants/mutants.mk
 include tests/helpers/helpers.mk
@@ -125,7 +126,7 @@ deb-check: deb
 
 # Not by the kernel's own `clean`: that looks into build/ too, and empties the caches in there.
 clean: clean-tools clean-helpers clean-fuzz-ioctl clean-kselftest
-	rm -rf build/module build/unit build/sim build/check
+	rm -rf build/module build/unit build/sim build/threads build/check
 	rm -f *.ko *.o .*.o *.mod *.mod.c .*.cmd modules.order Module.symvers .Module.symvers.cmd blksnap-features.h
 	find src \( -name '*.o' -o -name '*.s' -o -name '.*.cmd' -o -name '*.mod' \) -delete
 
