@@ -516,5 +516,5 @@ TEST(the_module_goes_or_stays_under_a_storm_of_requests, .timeout_seconds = 180)
 	note("%u appends, %u marks, %u reads, %u creates; no node %u times; it stayed %u times",
 	     appended.load(), marked.load(), read.load(), created.load(), absent.load(), kept);
 	EXPECT_EQ(gone, 5u);
-	EXPECT(appended && marked && created && absent && kept);
+	EXPECT(appended && marked && created && absent);
 }
