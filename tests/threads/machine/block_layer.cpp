@@ -53,7 +53,7 @@ bool is_taken(bio *bio)
 		return false;
 	if (bio->own || bio->generation >= 0)
 		return hook_takes(bio);
-	Device &device = *bio->device;
+	Device &device = bio->device->whole;
 	const u32 generation = device.generation.load() & 1;
 	device.writes[generation].fetch_add(1);
 	if (hook_takes(bio)) {
@@ -112,6 +112,8 @@ void submit_bio(bio *bio)
 		return end_with(bio, kIo);
 	if (bio->own && bio->nowait && one_in(3))
 		return end_with(bio, kWouldWait);
+	bio->sector += bio->device->start;
+	bio->device = &bio->device->whole;
 	if (bio_list)
 		bio_list->push_back(bio);
 	else
@@ -134,7 +136,7 @@ void end_bio(bio *bio)
 	while (bio && bio->remaining.fetch_sub(1, std::memory_order_acq_rel) == 1) {
 		const int generation = std::exchange(bio->generation, -1);
 		if (generation >= 0)
-			bio->device->writes[generation].fetch_sub(1);
+			bio->device->whole.writes[generation].fetch_sub(1);
 		while (bio->end_io.load(std::memory_order_relaxed) == admitted_end_io)
 			end_admitted(bio);
 		if (bio->end_io.load(std::memory_order_relaxed) == redirected_end_io &&

@@ -108,7 +108,8 @@ private:
 };
 
 Device::Device(u32 major, u32 minor, const char *prefix, u64 sectors)
-	: major(major), minor(minor), name(prefix + std::to_string(minor)), sectors(sectors)
+	: major(major), minor(minor), name(prefix + std::to_string(minor)), sectors(sectors),
+	  whole(*this)
 {
 	if (major != kDiskMajor)
 		return;
@@ -118,6 +119,12 @@ Device::Device(u32 major, u32 minor, const char *prefix, u64 sectors)
 		media[i] = make_stamp(minor, i, 0);
 	for (u32 i = 0; i < kThreads; i++)
 		queues.push_back(std::make_unique<DiskQueue>());
+}
+
+Device::Device(Device &disk, u32 minor, u64 start, u64 sectors)
+	: major(kDiskMajor), minor(minor), name(disk.name + "p1"), sectors(sectors), whole(disk),
+	  start(start)
+{
 }
 
 Device::~Device() = default;
@@ -148,10 +155,12 @@ void make_disks()
 	for (u32 i = 0; i < kDisks; i++)
 		disks.push_back(std::make_shared<Device>(
 			kDiskMajor, i, "disk", i < kOrigins ? kOriginSectors : kStoreSectors));
+	disks.push_back(std::make_shared<Device>(*disks[kOrigins - 1], kPartition, 1001, 2000));
 }
 
 void remove_disks()
 {
+	disks.pop_back();
 	disks.clear();
 }
 

@@ -11,6 +11,7 @@
 #include <deque>
 #include <machine/random.hpp>
 #include <memory>
+#include <mutex>
 #include <shared_mutex>
 #include <string>
 #include <vector>
@@ -28,12 +29,16 @@ class DiskQueue;
 
 struct Device {
 	Device(u32 major, u32 minor, const char *prefix, u64 sectors);
+	// A partition.
+	Device(Device &disk, u32 minor, u64 start, u64 sectors);
 	~Device();
 
 	const u32 major;
 	const u32 minor;
 	const std::string name;
 	const u64 sectors;
+	Device &whole; // of a partition its disk, else itself
+	const u64 start = 0;
 
 	// A disk
 	std::unique_ptr<std::atomic<u64>[]> media;
@@ -43,6 +48,7 @@ struct Device {
 	// Writes in flight, in two generations: who waits for those of one begins the other.
 	std::atomic<u32> generation{0};
 	std::atomic<long> writes[2]{};
+	std::mutex settling; // one at a time
 
 	// An image
 	void *image = nullptr;
@@ -89,9 +95,11 @@ struct bio {
 namespace threads
 {
 
-// Disks, by index. The last two are for storage.
+// Disks, by index. Those behind the origins are for storage. The device behind them is a partition of the
+// last origin.
 constexpr u32 kOrigins = 3;
-constexpr u32 kDisks = 5;
+constexpr u32 kDisks = 6;
+constexpr u32 kPartition = kDisks;
 constexpr u32 kDiskMajor = 8;
 constexpr u32 kImageMajor = 252;
 constexpr u64 kOriginSectors = 4093; // not whole blocks

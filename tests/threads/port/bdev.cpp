@@ -22,9 +22,13 @@ namespace
 void describe(Device &device, shim_bdev_info *info)
 {
 	*info = {};
-	info->major = info->major_of_disk = device.major;
-	info->minor = info->minor_of_disk = device.minor;
-	info->disk_key = reinterpret_cast<u64>(&device);
+	info->major = device.major;
+	info->minor = device.minor;
+	info->major_of_disk = device.whole.major;
+	info->minor_of_disk = device.whole.minor;
+	info->disk_key = reinterpret_cast<u64>(&device.whole);
+	info->start_sector = device.start;
+	info->is_partition = &device.whole != &device;
 	info->sectors = device.sectors;
 	info->diskseq = 1;
 	info->logical_block_bytes = 512;
@@ -91,7 +95,8 @@ int shim_device_describe(shim_device *device, shim_bdev_info *info) noexcept
 int shim_bdev_settle(shim_bdev *bdev, shim_u64) noexcept
 {
 	check_may_sleep("settling a device");
-	Device &device = *bdev->device;
+	Device &device = bdev->device->whole;
+	std::lock_guard guard(device.settling);
 	for (int i = 0; i < 2; i++) {
 		const u32 old = device.generation.fetch_add(1) & 1;
 		while (device.writes[old].load())

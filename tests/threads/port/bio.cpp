@@ -95,8 +95,8 @@ void shim_bio_describe_write(struct bio *bio, shim_write *write) noexcept
 	if (bio->own)
 		return;
 	write->admission = shim_bio_admission(bio);
-	write->sector = bio->sector;
-	write->end_sector = bio->device->sectors;
+	write->sector = bio->device->start + bio->sector;
+	write->end_sector = bio->device->start + bio->device->sectors;
 	write->sectors = bio->sectors;
 	write->kind = write_kind(bio->op);
 	write->supported = 1;

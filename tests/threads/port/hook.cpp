@@ -18,7 +18,7 @@ std::atomic<long> inside{0};
 
 blksnap_decision ask_core(bio *bio, void *&tracked)
 {
-	tracked = bio->device->tracked.load(std::memory_order_acquire);
+	tracked = bio->device->whole.tracked.load(std::memory_order_acquire);
 	return tracked ? blksnap_write_submit(tracked, bio)
 		       : blksnap_decision{BLKSNAP_PASS, nullptr};
 }
@@ -81,7 +81,7 @@ int shim_hook_add_disk(shim_bdev *bdev, void *disk) noexcept
 	check_may_sleep("hooking a disk");
 	if (one_in(100))
 		return -12;
-	if (bdev->device->tracked.exchange(disk))
+	if (bdev->device->whole.tracked.exchange(disk))
 		fail("%s is hooked twice", bdev->device->name.c_str());
 	return 0;
 }

@@ -61,6 +61,7 @@ void run_programs(u64 end_ns)
 	std::vector<std::thread> programs;
 	programs.emplace_back([&] { run_agent(stop, {0, 1}, kOrigins); });
 	programs.emplace_back([&] { run_agent(stop, {2}, kOrigins + 1); });
+	programs.emplace_back([&] { run_neighbour(stop); });
 	programs.emplace_back([&] { run_inquirer(stop); });
 	while (now_ns() < end_ns)
 		usleep(10'000);

@@ -17,6 +17,8 @@ void run_writer(Stop &stop);
 void run_turns(Stop &stop);
 // Takes snapshots of these origins, with storage on this disk.
 void run_agent(Stop &stop, std::vector<u32> origins, u32 store);
+// Takes snapshots of the partition and does not look at them.
+void run_neighbour(Stop &stop);
 // Asks whatever a program may ask.
 void run_inquirer(Stop &stop);
 

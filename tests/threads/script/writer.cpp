@@ -36,10 +36,10 @@ u32 claim(u32 origin, u64 first, u32 sectors)
 	return got;
 }
 
-void end_write(u32 origin, const Request &request)
+void end_write(u32 origin, u64 first, const Request &request)
 {
 	for (u64 i = 0; i < request.data.size(); i++) {
-		Cell &written = cell(origin, request.sector + i);
+		Cell &written = cell(origin, first + i);
 		if (request.op != Op::Discard)
 			written.completed.store(version_of(request.data[i]),
 						std::memory_order_relaxed);
@@ -48,16 +48,26 @@ void end_write(u32 origin, const Request &request)
 	count_done(Done::Write);
 }
 
+// Through the partition, if one lies there, at times.
+Device &draw_path(u32 origin, u64 first, u32 sectors)
+{
+	Device &partition = disk(kPartition);
+	const bool within = &partition.whole == &disk(origin) && first >= partition.start &&
+			    first + sectors <= partition.start + partition.sectors;
+	return within && one_in(2) ? partition : disk(origin);
+}
+
 std::unique_ptr<Request> make_write(u32 origin, Op op, u64 first, u32 sectors)
 {
-	auto request = std::make_unique<Request>(disk(origin), op, first, sectors);
+	Device &device = draw_path(origin, first, sectors);
+	auto request = std::make_unique<Request>(device, op, first - device.start, sectors);
 	for (u32 i = 0; i < sectors; i++) {
 		Cell &written = cell(origin, first + i);
 		const u64 version = written.submitted.load(std::memory_order_relaxed) + 1;
 		written.submitted.store(version, std::memory_order_relaxed);
 		request->data[i] = make_stamp(origin, first + i, version);
 	}
-	request->on_end = [origin, &request = *request] { end_write(origin, request); };
+	request->on_end = [=, &request = *request] { end_write(origin, first, request); };
 	return request;
 }
 
