@@ -34,7 +34,7 @@ void shim_params_get(shim_params *params) noexcept
 		.chunk_maximum_in_cache = 32,
 		.free_diff_buffer_pool_size = static_cast<u32>(1 + below(64)),
 		.diff_storage_minimum = 8 + 8 * below(64),
-		.storage_on_origin_after_take = 0,
+		.storage_on_origin_after_take = one_in(2),
 		.cow_memory_limit_kib = static_cast<u32>(64 + below(1024)),
 		.cow_timeout_ms = 50'000,
 		.parked_limit = static_cast<u32>(1 + below(32)),

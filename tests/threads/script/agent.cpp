@@ -34,6 +34,7 @@ private:
 	void round();
 	bool create();
 	bool append(u64 sectors);
+	void append_on_origin();
 	bool take();
 	void take_against_destroy();
 	void use();
@@ -55,6 +56,7 @@ private:
 	std::vector<blk_snap_dev> devices_;
 	std::vector<std::unique_ptr<ImageModel>> models_;
 	u64 appended_ = 0;
+	u64 on_origin_ = 0;    // 1: storage is put there after the take, 2: before
 	Stop may_fail_{false}; // something was done that may cost the image
 };
 
@@ -93,6 +95,14 @@ bool Agent::append(u64 sectors)
 	std::reverse(ranges.begin(), ranges.end());
 	return ranges.empty() ||
 	       succeeds(ioctl::append(id_, {kDiskMajor, store_}, ranges), "an append");
+}
+
+// Where the image shows zeroes from then on; an image that cannot be told so is lost.
+void Agent::append_on_origin()
+{
+	may_fail_ = true;
+	(void)succeeds(ioctl::append(id_, devices_[0], {{kSpare, kSpareSectors}}),
+		       "an append on an origin");
 }
 
 bool Agent::take()
@@ -188,7 +198,7 @@ void Agent::check_map(ImageModel &model)
 		seen[i] = model.seen[i].load(std::memory_order_relaxed);
 	const bool comparable = last && !std::memcmp(&last->generation, &info->generation_id, 16);
 	for (u64 i = 0; comparable && i < kOriginSectors; i++)
-		if (!model.is_scratch(i) && seen[i] != last->seen[i] &&
+		if (!ImageModel::is_free(i) && seen[i] != last->seen[i] &&
 		    map[i * 512 / info->blk_size] <= last->number)
 			fail("origin %u sector %llu has changed since snapshot %u; the map says %u",
 			     model.origin, static_cast<unsigned long long>(i), last->number,
@@ -203,6 +213,8 @@ void Agent::look_around()
 	(void)ioctl::mark_dirty(devices_[0], {below(kOriginSectors), 1 + below(50)});
 	if (one_in(2))
 		append(500);
+	if (on_origin_ == 1)
+		append_on_origin();
 }
 
 void Agent::use()
@@ -249,10 +261,13 @@ void Agent::round()
 	models_.clear();
 	appended_ = 0;
 	may_fail_ = tiny || failing;
+	on_origin_ = below(8);
 	if (!create())
 		return;
 	if (append(tiny ? 200 : kStoreSectors - 600)) {
 		disk(store_).fails_writes.store(failing, std::memory_order_relaxed);
+		if (on_origin_ == 2)
+			append_on_origin();
 		if (one_in(10))
 			return take_against_destroy();
 		if (take())

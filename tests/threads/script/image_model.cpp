@@ -58,7 +58,7 @@ bool ImageModel::read(u64 sector, u32 sectors, u32 parts)
 	if (!check_error(request.wait(), sector))
 		return false;
 	for (u32 i = 0; i < sectors; i++)
-		if (!is_scratch(sector + i))
+		if (!is_free(sector + i))
 			check(sector + i, request.data[i]);
 	return true;
 }

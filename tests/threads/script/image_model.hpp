@@ -18,7 +18,11 @@ struct ImageModel {
 	ImageModel(u32 origin, std::shared_ptr<Device> image, std::vector<u64> least,
 		   std::vector<u64> most, const Stop &may_fail);
 
-	bool is_scratch(u64 sector) const { return sector >= kScratch && sector < kTurnSector; }
+	// What the take tells nothing about.
+	static bool is_free(u64 sector)
+	{
+		return (sector >= kScratch && sector < kTurnSector) || is_spare(sector);
+	}
 	// A read of `sectors` from `sector` on, as a chain of `parts`. False: the image is gone or lost, as
 	// it may be.
 	bool read(u64 sector, u32 sectors, u32 parts);

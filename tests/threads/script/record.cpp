@@ -27,6 +27,8 @@ void check_origins()
 {
 	for (u32 origin = 0; origin < kOrigins; origin++) {
 		for (u64 i = 0; i < kOriginSectors; i++) {
+			if (is_spare(i))
+				continue;
 			const u64 stamp = disk(origin).media[i].load(std::memory_order_relaxed);
 			const u64 version = version_of(stamp);
 			if (stamp != make_stamp(origin, i, version) ||

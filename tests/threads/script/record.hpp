@@ -19,6 +19,14 @@ struct Cell {
 // several shows whether it is of one instant.
 constexpr u64 kTurnSector = kOriginSectors - 1;
 
+// Nobody writes to these sectors of an origin but a store that is put there. Some lie in the partition.
+constexpr u64 kSpare = 2900;
+constexpr u64 kSpareSectors = 200;
+constexpr bool is_spare(u64 sector)
+{
+	return sector >= kSpare && sector < kSpare + kSpareSectors;
+}
+
 Cell &cell(u32 origin, u64 sector);
 std::vector<u64> versions(u32 origin, bool completed);
 // Nobody writes: every origin holds what was written last.

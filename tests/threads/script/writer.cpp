@@ -30,7 +30,7 @@ u32 draw_sectors()
 u32 claim(u32 origin, u64 first, u32 sectors)
 {
 	u32 got = 0;
-	while (got < sectors && first + got < kTurnSector &&
+	while (got < sectors && first + got < kTurnSector && !is_spare(first + got) &&
 	       !cell(origin, first + got).busy.exchange(true, std::memory_order_acquire))
 		got++;
 	return got;
