@@ -9,7 +9,9 @@
 THREADS_OUT := build/threads
 THREADS_CXX ?= $(CXX)
 THREADS_SECONDS ?= 30
-THREADS_SEED ?= $(shell date +%s)
+ifeq ($(origin THREADS_SEED),undefined)
+THREADS_SEED := $(shell date +%s)
+endif
 
 THREADS_CORE := $(wildcard src/core/*.cpp)
 THREADS_HOST := $(wildcard tests/threads/machine/*.cpp tests/threads/port/*.cpp tests/threads/script/*.cpp)
