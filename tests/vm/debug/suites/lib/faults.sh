@@ -53,13 +53,14 @@ only_module()
 	done
 }
 
-# memory_faults PERCENT [INTERVAL]: of the allocations of the module, of each INTERVAL-th only
+# memory_faults PERCENT [INTERVAL]: of the allocations of the module, of each INTERVAL-th only; none while it is not
+# loaded
 memory_faults()
 {
 	local kind
 
 	every_place_counts
-	only_module
+	only_module || return
 	for kind in failslab fail_page_alloc; do
 		attribute $kind interval "${2:-1}"
 		attribute $kind probability "$1"
