@@ -357,7 +357,7 @@ CbtMap::Info CbtMap::info() const
 	return info;
 }
 
-Result<CbtMap::Bytes> CbtMap::read(u32 offset, u32 length) const
+Result<u32> CbtMap::read(u32 offset, u32 length, u8 *to) const
 {
 	const Table *table = readable_.load(Order::Acquire);
 	if (!table)
@@ -365,7 +365,10 @@ Result<CbtMap::Bytes> CbtMap::read(u32 offset, u32 length) const
 	const u32 blocks = table->geometry.blocks;
 	if (offset > blocks)
 		return Errno::Inval;
-	return Bytes{table->bytes + offset, min(length, blocks - offset)};
+	const u32 count = min(length, blocks - offset);
+	for (u32 i = 0; i < count; i++)
+		to[i] = load_byte(table->bytes[offset + i]);
+	return count;
 }
 
 } // namespace blksnap

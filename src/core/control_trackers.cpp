@@ -254,11 +254,7 @@ Result<u32> Control::read_cbt(DeviceNumber number, u32 offset, u32 length, u8 *t
 		return Errno::NoData;
 	if (!tracker->holder || tracker->holder->state() != Snapshot::State::Taken)
 		return Errno::Perm;
-	const auto bytes = TRY(tracker->cbt().read(offset, length));
-	// Marks of image writes may change them meanwhile.
-	for (u32 i = 0; i < bytes.length; i++)
-		to[i] = __atomic_load_n(&bytes.data[i], __ATOMIC_RELAXED);
-	return u32{bytes.length};
+	return tracker->cbt().read(offset, length, to);
 }
 
 Result<void> Control::mark_dirty(DeviceNumber number, Vector<SectorRange> &ranges)

@@ -220,7 +220,8 @@ void Checked::check()
 	const u64 wanted_at = input_.telling(shape_.blocks);
 	const auto offset = static_cast<u32>(wanted_at);
 	const auto length = static_cast<u32>(input_.telling(shape_.blocks));
-	auto piece = map_->read(offset, length);
+	std::vector<u8> bytes(shape_.blocks);
+	auto piece = map_->read(offset, length, bytes.data());
 	if (!readable_) {
 		HOLDS(!piece.ok() && piece.error() == Errno::Perm);
 		return;
@@ -228,11 +229,11 @@ void Checked::check()
 	HOLDS(piece.ok() == (offset <= shape_.blocks));
 	if (!piece.ok())
 		return;
-	HOLDS(piece.value().length == std::min<u64>(length, shape_.blocks - offset));
-	HOLDS(!std::memcmp(piece.value().data, readable_->data() + offset, piece.value().length));
-	auto all = map_->read(0, ~u32{0});
-	HOLDS(all.ok() && all.value().length == readable_->size());
-	HOLDS(!std::memcmp(all.value().data, readable_->data(), readable_->size()));
+	HOLDS(piece.value() == std::min<u64>(length, shape_.blocks - offset));
+	HOLDS(!std::memcmp(bytes.data(), readable_->data() + offset, piece.value()));
+	auto all = map_->read(0, ~u32{0}, bytes.data());
+	HOLDS(all.ok() && all.value() == readable_->size());
+	HOLDS(!std::memcmp(bytes.data(), readable_->data(), readable_->size()));
 }
 
 void Checked::step()

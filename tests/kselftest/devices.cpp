@@ -29,16 +29,6 @@ namespace
 
 constexpr std::uint64_t kMib = 2048; // in sectors
 
-void settle()
-{
-	(void)run({"udevadm", "settle", "--timeout=30"});
-}
-
-std::string linear(const Disk &lower, std::uint64_t sectors)
-{
-	return "0 " + std::to_string(sectors) + " linear " + lower.path() + " 0";
-}
-
 // As when it is pulled out: there is no asking.
 void pull_out(const Disk &scsi_disk)
 {
@@ -120,12 +110,12 @@ TEST(a_store_that_is_powered_off_costs_the_image_not_the_writes)
 TEST(a_tracked_device_that_is_resized_is_taken_in_its_new_size)
 {
 	const NullDisk lower(64), store(64);
-	const DmDisk origin(linear(lower, 16 * kMib));
+	const DmDisk origin(linear_table(lower, 0, 16 * kMib));
 	const Control control;
 	expect_takes(control, origin, store);
 	for (const std::uint64_t mib : {32, 8}) {
-		origin.reload(linear(lower, mib * kMib));
-		settle();
+		origin.reload(linear_table(lower, 0, mib * kMib));
+		settle_udev();
 		expect_takes(control, origin, store);
 	}
 	EXPECT_ERRNO(remove_tracker(control, origin.number()), 0);
@@ -134,12 +124,12 @@ TEST(a_tracked_device_that_is_resized_is_taken_in_its_new_size)
 TEST(a_device_that_is_resized_between_create_and_take_is_taken_in_its_new_size)
 {
 	const NullDisk lower(64), store(64);
-	const DmDisk origin(linear(lower, 16 * kMib));
+	const DmDisk origin(linear_table(lower, 0, 16 * kMib));
 	const Control control;
 	for (const std::uint64_t mib : {32, 8}) {
 		const Snapshot snapshot(control, {&origin});
-		origin.reload(linear(lower, mib * kMib));
-		settle();
+		origin.reload(linear_table(lower, 0, mib * kMib));
+		settle_udev();
 		snapshot.take_with(store);
 		EXPECT_EQ(snapshot.image_of(origin).sectors(), mib * kMib);
 		EXPECT_EQ(tracker_of(control, origin.number())->device_capacity, mib * kMib * 512);
@@ -149,14 +139,14 @@ TEST(a_device_that_is_resized_between_create_and_take_is_taken_in_its_new_size)
 TEST(an_origin_that_is_resized_under_its_mounted_image, .timeout_seconds = 120)
 {
 	const NullDisk lower(64), store(64);
-	const DmDisk origin(linear(lower, 32 * kMib));
+	const DmDisk origin(linear_table(lower, 0, 32 * kMib));
 	Shown shown(origin, store);
-	origin.reload(linear(lower, 64 * kMib));
-	settle();
+	origin.reload(linear_table(lower, 0, 64 * kMib));
+	settle_udev();
 	EXPECT(shown.files_are_right());
 	origin.fill(1, 32 * kMib, kMib);
 	EXPECT(shown.files_are_right());
-	origin.reload(linear(lower, 16 * kMib));
+	origin.reload(linear_table(lower, 0, 16 * kMib));
 	EXPECT(lost_image(shown.snapshot(), 10000).has_value());
 	shown.end();
 }
@@ -164,11 +154,11 @@ TEST(an_origin_that_is_resized_under_its_mounted_image, .timeout_seconds = 120)
 TEST(a_store_that_grows_changes_nothing)
 {
 	const NullDisk origin(64), lower(64);
-	const DmDisk store(linear(lower, 32 * kMib));
+	const DmDisk store(linear_table(lower, 0, 32 * kMib));
 	const Held held(origin, store);
 	origin.fill(1, 0, kMib);
-	store.reload(linear(lower, 64 * kMib));
-	settle();
+	store.reload(linear_table(lower, 0, 64 * kMib));
+	settle_udev();
 	origin.fill(1, kMib, kMib);
 	EXPECT(held.image_is_right());
 }
@@ -177,10 +167,10 @@ TEST(a_store_that_grows_changes_nothing)
 TEST(a_store_that_shrinks_costs_the_image_not_the_writes)
 {
 	const NullDisk origin(64), lower(64);
-	const DmDisk store(linear(lower, 32 * kMib));
+	const DmDisk store(linear_table(lower, 0, 32 * kMib));
 	const Held held(origin, store);
-	store.reload(linear(lower, kMib));
-	settle();
+	store.reload(linear_table(lower, 0, kMib));
+	settle_udev();
 	origin.fill(1, 0, 16 * kMib);
 	EXPECT(origin.holds(1, 0, 16 * kMib));
 	EXPECT(lost_image(held.snapshot(), 10000).has_value());
@@ -198,7 +188,7 @@ TEST(a_partition_table_is_not_read_under_a_held_partition)
 		{"sh", "-c",
 		 "printf 'start=2048, size=32768\\nstart=34816, size=32768\\n' | sfdisk --quiet " +
 			 disk.path()});
-	settle();
+	settle_udev();
 	const std::string prefix = disk.path() + (isdigit(disk.path().back()) ? "p" : "");
 	{
 		const Disk partition(prefix + "1");
@@ -215,9 +205,9 @@ TEST(a_partition_table_is_not_read_under_a_held_partition)
 		origin.fill(1, 0, kMib);
 		EXPECT(held.image_is_right());
 	}
-	settle();
+	settle_udev();
 	EXPECT_EQ(run({"blockdev", "--rereadpt", disk.path()}).status, 0);
-	settle();
+	settle_udev();
 }
 
 // udev, for one, has a table read again when a writer of the disk goes. The kernel may open a
@@ -227,7 +217,7 @@ TEST(a_partition_that_is_replaced_while_it_is_opened_is_taken, .timeout_seconds 
 	const Control control;
 	const NullDisk disk(64), store(64);
 	run_or_throw({"sh", "-c", "echo 'start=2048, size=8192' | sfdisk --quiet " + disk.path()});
-	settle();
+	settle_udev();
 	const Disk partition(disk.path() + (isdigit(disk.path().back()) ? "p1" : "1"));
 	const auto read_tables = [&] {
 		const int fd = open(disk.path().c_str(), O_RDONLY | O_CLOEXEC);
@@ -278,7 +268,7 @@ TEST(a_partition_table_is_read_under_a_held_disk)
 	run_or_throw(
 		{"sh", "-c",
 		 "echo 'start=2048, size=32768' | sfdisk --quiet --wipe=never " + disk.path()});
-	settle();
+	settle_udev();
 	EXPECT_EQ(run({"blockdev", "--rereadpt", disk.path()}).status, 0);
 	EXPECT(held.image_is_right());
 }
@@ -289,20 +279,21 @@ TEST(a_partition_table_is_read_under_a_held_disk)
 TEST(a_table_that_is_swapped_under_load, .timeout_seconds = 120)
 {
 	const NullDisk first(64), second(64);
-	const DmDisk origin(linear(first, 32 * kMib)), store(linear(second, 64 * kMib));
+	const DmDisk origin(linear_table(first, 0, 32 * kMib)),
+		store(linear_table(second, 0, 64 * kMib));
 	const Control control;
 	{
 		Load load(origin, 0, 16 * kMib); // tracked only
 		expect_takes(control, origin, store);
 		for (int i = 0; i < 3; i++)
-			origin.reload(linear(first, 32 * kMib));
+			origin.reload(linear_table(first, 0, 32 * kMib));
 		EXPECT_ERRNO(load.stop(), 0);
 	}
 	const Held held(origin, store);
 	Load load(origin, 0, 16 * kMib);
 	for (int i = 0; i < 3; i++) {
-		origin.reload(linear(first, 32 * kMib));
-		store.reload(linear(second, 64 * kMib));
+		origin.reload(linear_table(first, 0, 32 * kMib));
+		store.reload(linear_table(second, 0, 64 * kMib));
 		load.wait_for(5);
 	}
 	EXPECT_ERRNO(load.stop(), 0);
@@ -320,7 +311,7 @@ TEST(a_loop_device_that_is_detached_stays_while_it_is_held)
 		{
 			const Held held(origin, store);
 			origin.fill(1, 0, kMib);
-			settle();
+			settle_udev();
 			LoopDisk::detach(loop.path());
 			EXPECT(held.image_is_right());
 			origin.fill(1, kMib, kMib);
@@ -398,7 +389,7 @@ TEST(a_suspended_device_is_taken)
 	const NullDisk lower(64), store(64);
 	const Control control;
 	for (const bool mounted : {false, true}) {
-		const DmDisk origin(linear(lower, 64 * kMib));
+		const DmDisk origin(linear_table(lower, 0, 64 * kMib));
 		std::optional<Mount> mount;
 		if (mounted) {
 			make_file_system(origin, "ext4");
@@ -409,7 +400,7 @@ TEST(a_suspended_device_is_taken)
 		}
 		const Snapshot snapshot(control, {&origin});
 		REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
-		settle();
+		settle_udev();
 		run_or_throw({"dmsetup", "suspend", origin.dm_name()});
 		Child take([&] { return snapshot.take(); });
 		const int taken = take.wait();

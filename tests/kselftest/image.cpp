@@ -149,7 +149,7 @@ TEST(no_partitions_are_scanned)
 	const Snapshot snapshot(control, {&origin});
 	snapshot.take_with(store);
 	const Disk image = snapshot.image_of(origin);
-	(void)run({"udevadm", "settle", "--timeout=30"});
+	settle_udev();
 	EXPECT(!exists(image.path() + "p1"));
 	EXPECT(!exists("/sys/block/" + image.name() + "/" + image.name() + "p1"));
 	const int fd = open(image.path().c_str(), O_RDWR | O_CLOEXEC);

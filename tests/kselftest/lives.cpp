@@ -26,29 +26,19 @@ namespace
 
 constexpr std::uint64_t kMib = 2048; // in sectors
 
-void settle()
-{
-	(void)run({"udevadm", "settle", "--timeout=30"});
-}
-
-std::string linear(const Disk &lower, std::uint64_t sectors)
-{
-	return "0 " + std::to_string(sectors) + " linear " + lower.path() + " 0";
-}
-
 // Puts a table with one partition on a disk.
 Disk make_partition(const Disk &disk)
 {
 	run_or_throw(
 		{"sh", "-c",
 		 "echo 'start=2048, size=65536' | sfdisk --quiet --wipe=never " + disk.path()});
-	settle();
+	settle_udev();
 	return Disk(disk.path() + (isdigit(disk.path().back()) ? "p1" : "1"));
 }
 
 int read_table(const Disk &disk)
 {
-	settle();
+	settle_udev();
 	return run({"blockdev", "--rereadpt", disk.path()}).status;
 }
 
@@ -103,7 +93,7 @@ class Suspended
 public:
 	explicit Suspended(const DmDisk &disk) : name_(disk.dm_name())
 	{
-		settle();
+		settle_udev();
 		run_or_throw({"dmsetup", "suspend", "--nolockfs", "--noflush", name_});
 	}
 	~Suspended() { (void)run({"dmsetup", "resume", name_}); }
@@ -144,16 +134,16 @@ std::vector<blk_snap_block_range> ranges_of(const std::string &path)
 TEST(an_origin_that_is_resized_under_its_open_image)
 {
 	const NullDisk lower(64), store(64);
-	const DmDisk origin(linear(lower, 32 * kMib));
+	const DmDisk origin(linear_table(lower, 0, 32 * kMib));
 	const Held held(origin, store);
 	const Opened image(held);
-	origin.reload(linear(lower, 64 * kMib));
-	settle();
+	origin.reload(linear_table(lower, 0, 64 * kMib));
+	settle_udev();
 	origin.fill(1, 0, kMib);
 	origin.fill(1, 32 * kMib, kMib);
 	EXPECT(image.is_right());
 	EXPECT(held.image_is_right());
-	origin.reload(linear(lower, 16 * kMib));
+	origin.reload(linear_table(lower, 0, 16 * kMib));
 	EXPECT(lost_image(held.snapshot(), 10000).has_value());
 	Bytes bytes(4096);
 	EXPECT_ERRNO(image.try_read(bytes), EIO);
@@ -186,7 +176,7 @@ TEST(a_partition_table_is_not_read_under_an_image_in_use, .timeout_seconds = 120
 		shown.end();
 	}
 	EXPECT_EQ(read_table(disk), 0);
-	settle();
+	settle_udev();
 }
 
 // Partitions of the disk may come and go; those of its image do not exist.
@@ -216,12 +206,13 @@ TEST(a_partition_table_is_read_under_a_disk_whose_image_is_in_use, .timeout_seco
 TEST(a_table_that_is_swapped_under_an_image_in_use, .timeout_seconds = 120)
 {
 	const NullDisk first(64), second(64);
-	const DmDisk origin(linear(first, 32 * kMib)), store(linear(second, 64 * kMib));
+	const DmDisk origin(linear_table(first, 0, 32 * kMib)),
+		store(linear_table(second, 0, 64 * kMib));
 	const auto swap_under_load = [&](std::uint64_t first_sector) {
 		Load load(origin, first_sector, 8 * kMib);
 		for (int i = 0; i < 3; i++) {
-			origin.reload(linear(first, 32 * kMib));
-			store.reload(linear(second, 64 * kMib));
+			origin.reload(linear_table(first, 0, 32 * kMib));
+			store.reload(linear_table(second, 0, 64 * kMib));
 			load.wait_for(5);
 		}
 		EXPECT_ERRNO(load.stop(), 0);
@@ -253,7 +244,7 @@ TEST(a_loop_device_that_is_detached_stays_while_its_image_is_in_use, .timeout_se
 		{
 			const Held held(origin, store);
 			const Opened image(held);
-			settle();
+			settle_udev();
 			LoopDisk::detach(origin.path());
 			origin.fill(1, 0, kMib);
 			EXPECT(image.is_right());
@@ -263,7 +254,7 @@ TEST(a_loop_device_that_is_detached_stays_while_its_image_is_in_use, .timeout_se
 	}
 	const LoopDisk origin(32 << 20);
 	Shown shown(origin, store);
-	settle();
+	settle_udev();
 	LoopDisk::detach(origin.path());
 	origin.fill(1, 16 * kMib, kMib);
 	EXPECT(shown.files_are_right());
@@ -347,7 +338,7 @@ TEST(a_loop_store_on_a_frozen_file_system_costs_the_image_not_the_writes, .timeo
 	const LoopDisk store(mount.path() + "/store", 512);
 	{
 		const Held held(origin, store);
-		settle();
+		settle_udev();
 		const Frozen frozen(mount);
 		Child writer([&] { return origin.try_write(0, pattern(1, 16 * kMib)); });
 		EXPECT(lost_image(held.snapshot(), 30000 * slowdown()).has_value());
@@ -368,7 +359,7 @@ TEST(a_loop_store_on_a_frozen_file_system_costs_the_image_not_the_writes, .timeo
 TEST(a_store_that_is_suspended_holds_up_no_take, .timeout_seconds = 120)
 {
 	const NullDisk origin(64), lower(64);
-	const DmDisk store(linear(lower, 64 * kMib));
+	const DmDisk store(linear_table(lower, 0, 64 * kMib));
 	const Control control;
 	origin.fill(7, 0, 16 * kMib);
 	const Snapshot snapshot(control, {&origin});
@@ -392,7 +383,7 @@ TEST(a_store_that_is_suspended_holds_up_no_take, .timeout_seconds = 120)
 TEST(a_store_that_is_suspended_holds_up_no_take_of_a_file_system, .timeout_seconds = 120)
 {
 	const NullDisk origin(64), lower(64);
-	const DmDisk store(linear(lower, 64 * kMib));
+	const DmDisk store(linear_table(lower, 0, 64 * kMib));
 	const Control control;
 	make_file_system(origin, "ext4");
 	Mount mount(origin);

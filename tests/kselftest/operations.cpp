@@ -71,7 +71,7 @@ public:
 // taken out before a direct write, which a write that may not wait will not do.
 void drop_page_cache(const Disk &disk)
 {
-	(void)run({"udevadm", "settle", "--timeout=30"});
+	settle_udev();
 	if (ioctl(BlockFile(disk, O_RDONLY).fd(), BLKFLSBUF))
 		throw std::system_error(errno, std::generic_category(), "BLKFLSBUF");
 }

@@ -168,11 +168,6 @@ bool is_udev_here()
 	return run({"udevadm", "control", "--ping"}).status == 0;
 }
 
-void settle()
-{
-	(void)run({"udevadm", "settle", "--timeout=30"});
-}
-
 bool are_rules_installed()
 {
 	for (const char *directory : {"/etc", "/usr/lib", "/lib", "/usr/local/lib"})
@@ -249,7 +244,7 @@ TEST(images_belong_to_root_alone)
 		snapshot.take_with(store);
 		expect_to_be_of_root_alone(snapshot.image_of(origin));
 	}
-	settle();
+	settle_udev();
 	if (!is_udev_here() || are_rules_installed())
 		expect_to_be_of_root_alone(snapshot.image_of(origin));
 }
@@ -266,7 +261,7 @@ TEST(the_udev_rules_keep_images_for_root_alone)
 	const Rules rules(file);
 	const Snapshot snapshot(control, {&origin});
 	snapshot.take_with(store);
-	settle();
+	settle_udev();
 	const Disk image = snapshot.image_of(origin);
 	expect_to_be_of_root_alone(image);
 	// Again, as after an event for it.

@@ -27,17 +27,6 @@ namespace
 
 constexpr std::uint64_t kMib = 2048; // in sectors
 
-void settle()
-{
-	(void)run({"udevadm", "settle", "--timeout=30"});
-}
-
-std::string linear(const Disk &lower, std::uint64_t first, std::uint64_t sectors)
-{
-	return "0 " + std::to_string(sectors) + " linear " + lower.path() + " " +
-	       std::to_string(first);
-}
-
 // The steps of a backup, in their order.
 enum Step { Opened, Created, Appended, Taken, Asked, Destroyed };
 
@@ -112,7 +101,8 @@ void end_all(const Control &control)
 class Stuck
 {
 public:
-	explicit Stuck(const Disk &lower, std::uint64_t sectors) : disk_(linear(lower, 0, sectors))
+	explicit Stuck(const Disk &lower, std::uint64_t sectors)
+		: disk_(linear_table(lower, 0, sectors))
 	{
 	}
 	~Stuck() { (void)run({"dmsetup", "resume", disk_.dm_name()}); }
@@ -120,7 +110,7 @@ public:
 	const DmDisk &disk() const { return disk_; }
 	void hold() const
 	{
-		settle();
+		settle_udev();
 		run_or_throw({"dmsetup", "suspend", "--nolockfs", "--noflush", disk_.dm_name()});
 	}
 	void let_go() const { run_or_throw({"dmsetup", "resume", disk_.dm_name()}); }
@@ -368,7 +358,7 @@ TEST(the_module_stays_while_a_create_waits_for_older_writes, .timeout_seconds = 
 	const module::Reload reload;
 	const ScsiDisk origin({"dev_size_mb=64", "delay=0"});
 	const std::string delay = "/sys/bus/pseudo/drivers/scsi_debug/delay"; // in jiffies
-	settle();
+	settle_udev();
 	REQUIRE(wait_until([&] { return write_file(delay, "750") == 0; })); // not while it is busy
 	const Arrival returned;
 	Child writer([&] { return BlockFile(origin).write(0, pattern(2, 8)); });

@@ -23,11 +23,6 @@ using namespace kselftest;
 namespace
 {
 
-void settle()
-{
-	(void)run({"udevadm", "settle", "--timeout=30"});
-}
-
 // As when it is pulled out: there is no asking.
 void pull_out(const Disk &scsi_disk)
 {
@@ -193,7 +188,7 @@ TEST(another_device_of_the_same_number_is_another_device)
 	const blk_snap_cbt_info before = take_once(control, disk, store);
 	REQUIRE_ERRNO(disk.set("power=0"), 0);
 	REQUIRE_ERRNO(disk.set("power=1"), 0);
-	settle();
+	settle_udev();
 	if (!same(disk.number(), number))
 		note("it has another number now");
 	const blk_snap_cbt_info after = take_once(control, disk, store);
@@ -216,9 +211,9 @@ TEST(another_medium_of_the_same_size_starts_a_generation)
 	EXPECT_EQ(second.snap_number, 2);
 	run_or_throw({"truncate", "-s", "16M", other});
 	LoopDisk::detach(disk.path());
-	settle();
+	settle_udev();
 	run_or_throw({"losetup", disk.path(), other});
-	settle();
+	settle_udev();
 	const blk_snap_cbt_info third = take_once(control, disk, store);
 	EXPECT(!same_generation(first, third));
 	EXPECT_EQ(third.device_capacity, first.device_capacity);
@@ -235,13 +230,13 @@ TEST(a_tracker_keeps_no_device_from_being_removed)
 		"0 " + std::to_string(below.sectors()) + " linear " + below.path() + " 0";
 	const DmDisk disk(table);
 	(void)take_once(control, disk, store);
-	settle();
+	settle_udev();
 	EXPECT_EQ(run({"dmsetup", "remove", "--retry", disk.dm_name()}).status, 0);
 	EXPECT_EQ(trackers(control).size(), 0u);
 
 	const LoopDisk loop(16 << 20);
 	(void)take_once(control, loop, store);
-	settle();
+	settle_udev();
 	LoopDisk::detach(loop.path());
 	EXPECT(wait_until([&] { return read_line("/sys/block/" + loop.name() + "/size") == "0"; }));
 	EXPECT_ERRNO(remove_tracker(control, loop.number()), 0);
@@ -252,14 +247,14 @@ TEST(a_tracker_keeps_no_partition_table_from_being_read)
 	const Control control;
 	const NullDisk disk(64), store(64);
 	run_or_throw({"sh", "-c", "echo 'start=2048, size=8192' | sfdisk --quiet " + disk.path()});
-	settle();
+	settle_udev();
 	const Disk partition(disk.path() + (isdigit(disk.path().back()) ? "p1" : "1"));
 	(void)take_once(control, disk, store);
 	(void)take_once(control, partition, store);
 	EXPECT_EQ(control.trackers(), 2u);
-	settle();
+	settle_udev();
 	EXPECT_EQ(run({"blockdev", "--rereadpt", disk.path()}).status, 0);
-	settle();
+	settle_udev();
 	// The partition that was read again is another one.
 	(void)take_once(control, partition, store);
 	EXPECT_ERRNO(remove_tracker(control, partition.number()), 0);

@@ -56,7 +56,7 @@ std::string slow_writes(const Disk &disk, unsigned milliseconds)
 
 std::string open_count(const DmDisk &disk)
 {
-	(void)run({"udevadm", "settle"});
+	settle_udev();
 	const std::string output =
 		run({"dmsetup", "info", "-c", "--noheadings", "-o", "open", disk.dm_name()}).output;
 	return output.substr(0, output.find('\n'));

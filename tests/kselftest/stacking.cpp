@@ -25,11 +25,6 @@ namespace
 
 constexpr std::uint64_t kTrackingSectors = 128;
 
-void settle()
-{
-	(void)run({"udevadm", "settle", "--timeout=30"});
-}
-
 // A disk with two partitions, which begin at tracking blocks 16 and 272 of it.
 class PartitionedDisk : public NullDisk
 {
@@ -43,19 +38,13 @@ public:
 			 "printf 'label: gpt\nstart=2048, size=32768\nstart=34816, size=32768\n' | "
 			 "sfdisk --quiet " +
 				 path()});
-		settle();
+		settle_udev();
 	}
 	Disk partition(unsigned number) const
 	{
 		return Disk(path() + (isdigit(path().back()) ? "p" : "") + std::to_string(number));
 	}
 };
-
-std::string linear(const Disk &lower, std::uint64_t first, std::uint64_t sectors)
-{
-	return "0 " + std::to_string(sectors) + " linear " + lower.path() + " " +
-	       std::to_string(first);
-}
 
 // Two disks that md mirrors.
 class MirrorDisk : public Disk
@@ -68,13 +57,13 @@ public:
 				      "--assume-clean", "--raid-devices=2", a.path(), b.path()});
 		if (made.status)
 			skip("md cannot be used here: " + made.output);
-		settle();
+		settle_udev();
 	}
 	~MirrorDisk()
 	{
-		settle();
+		settle_udev();
 		(void)run({"mdadm", "--stop", "--quiet", path_});
-		settle(); // the link goes when udev gets to it
+		settle_udev(); // the link goes when udev gets to it
 	}
 	MirrorDisk(const MirrorDisk &) = delete;
 	MirrorDisk &operator=(const MirrorDisk &) = delete;
@@ -200,7 +189,7 @@ TEST(a_take_waits_for_a_request_that_half_waits_for_a_copy, .timeout_seconds = 1
 TEST(writes_through_dm_linear_are_seen_below)
 {
 	const NullDisk lower(64);
-	const DmDisk upper(linear(lower, 4096, 65536));
+	const DmDisk upper(linear_table(lower, 4096, 65536));
 	expect_seen(upper, 5 * kTrackingSectors, lower, 37);
 }
 
@@ -259,7 +248,7 @@ TEST(writes_through_loop_are_seen_below, .timeout_seconds = 120)
 TEST(a_tracker_above_sees_what_is_written_there)
 {
 	const NullDisk lower(64), store(64);
-	const DmDisk upper(linear(lower, 4096, 65536));
+	const DmDisk upper(linear_table(lower, 4096, 65536));
 	Held held(upper, store);
 	upper.fill(1, 3 * kTrackingSectors, 8);
 	EXPECT(held.image_is_right());
@@ -271,7 +260,7 @@ TEST(members_that_stand_on_each_other_show_one_instant, .timeout_seconds = 120)
 {
 	const NullDisk lower(64), store(64);
 	const Control control;
-	const DmDisk upper(linear(lower, 4096, 65536));
+	const DmDisk upper(linear_table(lower, 4096, 65536));
 	Load above(upper, 0, 8192), below(lower, 90112, 8192);
 	above.wait_for(20);
 	below.wait_for(20);
@@ -291,7 +280,8 @@ TEST(a_store_above_an_origin_is_refused)
 {
 	const NullDisk lower(64), other(64);
 	const Control control;
-	const DmDisk middle(linear(lower, 4096, 65536)), upper(linear(middle, 0, 65536));
+	const DmDisk middle(linear_table(lower, 4096, 65536)),
+		upper(linear_table(middle, 0, 65536));
 	const Snapshot snapshot(control, {&lower});
 	EXPECT_ERRNO(snapshot.append(upper, {{0, 8192}}), EINVAL);
 	EXPECT_ERRNO(snapshot.append(middle, {{0, 8192}}), EINVAL);
@@ -309,9 +299,9 @@ TEST(a_store_whose_table_is_exchanged_is_looked_through, .timeout_seconds = 120)
 {
 	const NullDisk origin(64), a(64), b(64);
 	const Control control;
-	const DmDisk store(linear(a, 0, 65536));
+	const DmDisk store(linear_table(a, 0, 65536));
 	const Snapshot snapshot(control, {&origin});
-	const std::string tables[] = {linear(b, 0, 65536), linear(a, 0, 65536)};
+	const std::string tables[] = {linear_table(b, 0, 65536), linear_table(a, 0, 65536)};
 	std::atomic<unsigned> exchanged = 0;
 	std::atomic<bool> stop = false;
 	std::thread exchange([&] {
@@ -368,11 +358,11 @@ TEST(a_take_that_fails_half_way_is_undone, .timeout_seconds = 120)
 	const Control control;
 	make_file_system(plain, "ext4");
 	Mount mount(plain);
-	const DmDisk stuck(linear(lower, 0, 65536));
+	const DmDisk stuck(linear_table(lower, 0, 65536));
 	stuck.fill(7, 0, 8192);
 	const Snapshot snapshot(control, {&plain, &stuck});
 	REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
-	settle();
+	settle_udev();
 	run_or_throw({"dmsetup", "suspend", "--nolockfs", "--noflush", stuck.dm_name()});
 	Child writer([&] { return BlockFile(stuck).write(8192, pattern(2, 8)); });
 	usleep(500000);
@@ -400,10 +390,10 @@ TEST(a_take_that_fails_half_way_is_undone, .timeout_seconds = 120)
 TEST(a_device_that_grows_under_its_snapshot_keeps_its_image)
 {
 	const NullDisk lower(64), store(64);
-	const DmDisk origin(linear(lower, 0, 16384));
+	const DmDisk origin(linear_table(lower, 0, 16384));
 	Held held(origin, store, 16384);
 	const auto before = tracker_of(held.control(), origin.number()).value();
-	origin.reload(linear(lower, 0, 65536));
+	origin.reload(linear_table(lower, 0, 65536));
 	EXPECT_EQ(origin.sectors(), 65536u);
 	origin.fill(1, 0, 32768); // old and new sectors
 	EXPECT_EQ(held.image().sectors(), 16384u);
@@ -423,9 +413,9 @@ TEST(a_device_that_grows_under_its_snapshot_keeps_its_image)
 TEST(a_device_that_shrinks_under_its_snapshot_loses_its_image)
 {
 	const NullDisk lower(64), store(64);
-	const DmDisk origin(linear(lower, 0, 65536));
+	const DmDisk origin(linear_table(lower, 0, 65536));
 	Held held(origin, store);
-	origin.reload(linear(lower, 0, 32768));
+	origin.reload(linear_table(lower, 0, 32768));
 	const auto lost = lost_image(held.snapshot(), 10000);
 	REQUIRE(lost.has_value());
 	EXPECT_ERRNO(lost->err_code, ENODEV);

@@ -101,7 +101,7 @@ TEST(ranges_of_a_partition_are_those_of_its_disk)
 	const Control control;
 	const NullDisk origin(16), store(16);
 	run_or_throw({"sh", "-c", "echo 'start=2048, size=8192' | sfdisk --quiet " + store.path()});
-	(void)run({"udevadm", "settle", "--timeout=30"});
+	settle_udev();
 	const Disk partition(store.path() + (isdigit(store.path().back()) ? "p1" : "1"));
 	{
 		const Snapshot snapshot(control, {&origin});

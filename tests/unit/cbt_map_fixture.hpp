@@ -45,12 +45,12 @@ inline std::vector<int> contents(const CbtMap &map)
 {
 	std::vector<int> all;
 	for (;;) {
-		auto piece = map.read(u32(all.size()), 7);
+		u8 bytes[7];
+		auto piece = map.read(u32(all.size()), 7, bytes);
 		EXPECT_TRUE(piece.ok());
-		if (!piece.ok() || piece.value().length == 0)
+		if (!piece.ok() || piece.value() == 0)
 			return all;
-		all.insert(all.end(), piece.value().data,
-			   piece.value().data + piece.value().length);
+		all.insert(all.end(), bytes, bytes + piece.value());
 	}
 }
 

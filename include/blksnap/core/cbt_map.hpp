@@ -55,10 +55,6 @@ public:
 		Uuid generation_id;
 		u8 snap_number = 0;
 	};
-	struct Bytes {
-		const u8 *data = nullptr;
-		u32 length = 0;
-	};
 
 	// The block is 1 << minimum_shift bytes, doubled while there are more than maximum_count.
 	static Geometry geometry(u64 capacity_sectors, u32 minimum_shift, u32 maximum_count);
@@ -104,9 +100,10 @@ public:
 	bool readable() const { return readable_.load(Order::Acquire) != nullptr; }
 	// Of the readable map while there is one (it keeps the id of its cut), else of the write map.
 	Info info() const;
-	// EPERM without readable map, EINVAL beyond its end. Short at the end, empty exactly there.
-	// The bytes stay until release_readable(); marks may change them while they are read.
-	Result<Bytes> read(u32 offset, u32 length) const;
+	// Copies bytes of the readable map, which stays until release_readable(); marks may raise them
+	// meanwhile. Return: how many, fewer than `length` at the end, 0 exactly there. EPERM without
+	// readable map, EINVAL beyond its end.
+	Result<u32> read(u32 offset, u32 length, u8 *to) const;
 
 private:
 	enum class Switch : u8 { Idle, Copying, Renewing };

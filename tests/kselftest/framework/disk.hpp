@@ -87,6 +87,9 @@ private:
 	bool own_file_;
 };
 
+// The table of a dm device that is `sectors` of the lower one, from `first` on.
+std::string linear_table(const Disk &lower, std::uint64_t first, std::uint64_t sectors);
+
 // A device mapper device, /dev/mapper/kst-...
 class DmDisk : public Disk
 {

@@ -153,6 +153,12 @@ void LoopDisk::detach(const std::string &path)
 
 // --- device mapper ---------------------------------------------------------------------------
 
+std::string linear_table(const Disk &lower, std::uint64_t first, std::uint64_t sectors)
+{
+	return "0 " + std::to_string(sectors) + " linear " + lower.path() + " " +
+	       std::to_string(first);
+}
+
 DmDisk::DmDisk(const std::string &table) : dm_name_(next_name("dm"))
 {
 	run_or_throw({"dmsetup", "create", dm_name_, "--table", table});

@@ -86,6 +86,11 @@ Run run(const std::vector<std::string> &words)
 	return result;
 }
 
+void settle_udev()
+{
+	(void)run({"udevadm", "settle", "--timeout=30"});
+}
+
 void run_or_throw(const std::vector<std::string> &words)
 {
 	const Run result = run(words);

@@ -22,6 +22,9 @@ Run run(const std::vector<std::string> &words);
 // The same; throws what it printed unless it ended with 0, skips the test if there is no such program.
 void run_or_throw(const std::vector<std::string> &words);
 
+// Until udev, if it runs here, has dealt with what has happened to devices.
+void settle_udev();
+
 // A child process that runs `job` and ends with its result (0 .. 254), or 255 if it throws.
 class Child
 {

@@ -18,8 +18,7 @@ struct Scene {
 		  part(world().add_device(DeviceKind::Partition, "part", 64, &disk, 128)),
 		  store(stage.store(1024))
 	{
-		world().params.free_diff_buffer_pool_size = pages;
-		world().params.cow_memory_limit_kib = 4 * pages;
+		stage.limit_pages(pages);
 	}
 
 	Device &disk, &part, &store;

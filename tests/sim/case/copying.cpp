@@ -89,8 +89,7 @@ void refused_writes_wait_for_nothing(History &history)
 	Stage stage(history);
 	Device &disk = stage.disk(256);
 	Device &store = stage.store(1024);
-	world().params.free_diff_buffer_pool_size = 1;
-	world().params.cow_memory_limit_kib = 4;
+	stage.limit_pages(1);
 	SnapshotModel &snapshot = stage.taken(disk, store);
 	store.hung = true;
 	SIM_EXPECT(stage.write(disk, 0, 8) == 0); // takes the only page
@@ -115,8 +114,7 @@ void page_is_passed_on(History &history)
 	Device &disk = stage.disk(256);
 	Device &first = stage.store(16);
 	Device &second = stage.store(1024);
-	world().params.free_diff_buffer_pool_size = 3;
-	world().params.cow_memory_limit_kib = 12;
+	stage.limit_pages(3);
 	SnapshotModel &snapshot = stage.create({&disk});
 	stage.append(snapshot, first);
 	stage.append(snapshot, second);
@@ -147,8 +145,7 @@ void slow_store_is_waited_for(History &history)
 	Stage stage(history);
 	Device &disk = stage.disk(1024);
 	Device &store = stage.store(1024);
-	world().params.free_diff_buffer_pool_size = 1;
-	world().params.cow_memory_limit_kib = 4;
+	stage.limit_pages(1);
 	world().params.cow_timeout_ms = 2000;
 	SnapshotModel &snapshot = stage.taken(disk, store);
 	store.latency_us = 100'000; // and sometimes ten times as much
@@ -201,8 +198,7 @@ void released_write_meets_a_new_snapshot(History &history)
 	Device &next_store = stage.store(1024);
 	SIM_EXPECT(stage.try_create({&stage.disk(64)}) == 0); // the hook stays
 	world().params.parked_limit = 1;
-	world().params.free_diff_buffer_pool_size = 1;
-	world().params.cow_memory_limit_kib = 4;
+	stage.limit_pages(1);
 	const auto park = [&](u64 first) { // of three one finds a page
 		for (u64 sector = first; sector < first + 24; sector += 8) {
 			stage.spawn("writer", [&stage, &disk, sector] {

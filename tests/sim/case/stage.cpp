@@ -41,6 +41,12 @@ Device &Stage::store(u64 sectors)
 	return device;
 }
 
+void Stage::limit_pages(u32 pages)
+{
+	world().params.free_diff_buffer_pool_size = pages;
+	world().params.cow_memory_limit_kib = pages * 4;
+}
+
 long Stage::try_create(const std::vector<Device *> &origins)
 {
 	u8 id[16];

@@ -20,6 +20,9 @@ public:
 	// A disk that is given to stores as a whole; nobody else writes there.
 	Device &store(u64 sectors);
 
+	// So much memory for copies, of snapshots to come.
+	void limit_pages(u32 pages);
+
 	SnapshotModel &create(const std::vector<Device *> &origins);
 	long try_create(const std::vector<Device *> &origins);
 	void append(SnapshotModel &snapshot, Device &store);

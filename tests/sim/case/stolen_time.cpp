@@ -175,8 +175,7 @@ void disks_go_under_crowds(History &history)
 {
 	Stage stage(history);
 	world().params.parked_limit = 1;
-	world().params.free_diff_buffer_pool_size = 1;
-	world().params.cow_memory_limit_kib = 4;
+	stage.limit_pages(1);
 	for (u32 i = 0; i < 6; i++) {
 		Device &disk = fast_disk(stage, 64);
 		Device &store = stage.store(256);

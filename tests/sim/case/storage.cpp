@@ -221,8 +221,7 @@ void writes_over_a_store_need_no_copy(History &history)
 	Stage stage(history);
 	Device &disk = stage.disk(256);
 	Device &store = stage.store(1024);
-	world().params.free_diff_buffer_pool_size = 1;
-	world().params.cow_memory_limit_kib = 4;
+	stage.limit_pages(1);
 	SnapshotModel &snapshot = stage.create({&disk});
 	stage.append(snapshot, store);
 	SIM_EXPECT(stage.try_append(snapshot, disk, 128, 64) == 0);

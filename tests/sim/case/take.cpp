@@ -15,8 +15,7 @@ void watch_runs_before_the_thaw(History &history)
 	Device &disk = stage.disk(256);
 	Device &store = stage.store(1024);
 	disk.has_fs = true;
-	world().params.free_diff_buffer_pool_size = 1;
-	world().params.cow_memory_limit_kib = 4;
+	stage.limit_pages(1);
 	world().params.cow_timeout_ms = 2000;
 	world().image_may_be_lost = true;
 	SnapshotModel &snapshot = stage.create({&disk});

@@ -8,8 +8,22 @@ namespace threads::ioctl
 
 namespace
 {
+
 constexpr u32 kRoom = 16;
+
+// `array` is the member of `argument` that says where the answers go.
+template <class Argument, class T, class Member>
+long collect(unsigned request, Argument &argument, Member &array, std::vector<T> &answers)
+{
+	answers.resize(kRoom);
+	argument.count = kRoom;
+	array = answers.data();
+	const long result = call(request, &argument);
+	answers.resize(result < 0 ? 0 : argument.count);
+	return result;
 }
+
+} // namespace
 
 long call(unsigned command, void *argument)
 {
@@ -95,36 +109,22 @@ long mark_dirty(blk_snap_dev device, const blk_snap_block_range &range)
 
 long collect_images(const Id &id, std::vector<blk_snap_image_info> &images)
 {
-	images.resize(kRoom);
 	blk_snap_snapshot_collect_images argument{};
 	argument.id = id;
-	argument.count = kRoom;
-	argument.image_info_array = images.data();
-	const long result = call(IOCTL_BLK_SNAP_SNAPSHOT_COLLECT_IMAGES, &argument);
-	images.resize(result < 0 ? 0 : argument.count);
-	return result;
+	return collect(IOCTL_BLK_SNAP_SNAPSHOT_COLLECT_IMAGES, argument, argument.image_info_array,
+		       images);
 }
 
 long collect_trackers(std::vector<blk_snap_cbt_info> &trackers)
 {
-	trackers.resize(kRoom);
 	blk_snap_tracker_collect argument{};
-	argument.count = kRoom;
-	argument.cbt_info_array = trackers.data();
-	const long result = call(IOCTL_BLK_SNAP_TRACKER_COLLECT, &argument);
-	trackers.resize(result < 0 ? 0 : argument.count);
-	return result;
+	return collect(IOCTL_BLK_SNAP_TRACKER_COLLECT, argument, argument.cbt_info_array, trackers);
 }
 
 long collect_snapshots(std::vector<Id> &ids)
 {
-	ids.resize(kRoom);
 	blk_snap_snapshot_collect argument{};
-	argument.count = kRoom;
-	argument.ids = ids.data();
-	const long result = call(IOCTL_BLK_SNAP_SNAPSHOT_COLLECT, &argument);
-	ids.resize(result < 0 ? 0 : argument.count);
-	return result;
+	return collect(IOCTL_BLK_SNAP_SNAPSHOT_COLLECT, argument, argument.ids, ids);
 }
 
 } // namespace threads::ioctl
