@@ -18,6 +18,7 @@
 #include <atomic>
 #include <csignal>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 using namespace kselftest;
@@ -361,7 +362,9 @@ TEST(the_module_stays_while_a_create_waits_for_older_writes, .timeout_seconds = 
 	settle_udev();
 	REQUIRE(wait_until([&] { return write_file(delay, "750") == 0; })); // not while it is busy
 	const Arrival returned;
-	Child writer([&] { return BlockFile(origin).write(0, pattern(2, 8)); });
+	// Open until the disk is quick again: udev reads one that a writer has closed, piece by piece.
+	std::optional<BlockFile> file(std::in_place, origin);
+	Child writer([&] { return file->write(0, pattern(2, 8)); });
 	writer.wait_until_asleep();
 	Child create([&] {
 		const Control control;
@@ -375,6 +378,7 @@ TEST(the_module_stays_while_a_create_waits_for_older_writes, .timeout_seconds = 
 	EXPECT_EQ(writer.wait(), 0);
 	EXPECT_EQ(create.wait(), 0);
 	EXPECT(wait_until([&] { return write_file(delay, "0") == 0; }));
+	file.reset();
 	EXPECT_ERRNO(module::unload(), 0);
 	EXPECT(origin.read(0, 8) == pattern(2, 8));
 }

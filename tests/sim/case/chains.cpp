@@ -153,9 +153,10 @@ void chains_have_all_records(History &history)
 	};
 	world().memory.faults.nowait_permille = 1000;
 	disk.hung = true;
-	while (disk.stuck.size() < 64) { // these have the records
+	for (u32 i = 0; i < 64; i++) { // these have the records
 		add()->submit();
-		scheduler().sleep(1000);
+		while (disk.stuck.size() <= i)
+			scheduler().sleep(1000);
 	}
 	for (u32 i = 0; i < 64; i++) { // these are parked
 		ForeignIo *chain = add();

@@ -121,6 +121,7 @@ void page_is_passed_on(History &history)
 	stage.take(snapshot);
 	first.hung = second.hung = true;
 	SIM_EXPECT(stage.write(disk, 0, 16) == 0); // fills the first store
+	scheduler().sleep(50'000);		   // even if who has read its copy is held up
 	SIM_EXPECT(stage.write(disk, 40, 8) == 0);
 	u32 done = 0;
 	for (const u64 sector : {80, 80, 120}) {
