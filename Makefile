@@ -7,6 +7,7 @@
 #
 #   make module [KDIR=<kernel build directory>]      blksnap.ko for the running kernel
 #   make tools                                       build/bin/blksnap
+#   make install | uninstall                         both, for the kernel of KDIR, below /usr/local
 #   make check-unit | check-sim | check-tools | check-install   the rings on this machine
 #   make check-vm [KERNELS="6.1"] [VM_SUITES=...]    the ring in virtual machines
 #   make check-kernels [KERNELS="..."]               all suites on each kernel, with a table of them
@@ -40,7 +41,7 @@ include tests/vm/vm.mk
 include tests/bench/bench.mk
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '2,23p'
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '2,24p'
 
 # --- set-up: Debian packages that are missing --------------------------------------------------
 
@@ -59,6 +60,27 @@ KDIR ?= $(firstword $(wildcard /lib/modules/$(shell uname -r)/build) \
 module:
 	@test -n "$(KDIR)" || { echo "no kernel headers: run tests/setup.sh build, or give KDIR" >&2; exit 1; }
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+# The kernel's own build system puts the module in place, but leaves the list of modules alone where it
+# has only headers. INSTALL_MOD_PATH is its prefix, DESTDIR that of the rest.
+.PHONY: install uninstall install-module uninstall-module
+module_release = $(shell $(MAKE) -s --no-print-directory -C $(KDIR) kernelrelease)
+module_place = $(INSTALL_MOD_PATH)/lib/modules/$(module_release)
+depmod = depmod $(if $(INSTALL_MOD_PATH),--basedir $(INSTALL_MOD_PATH)) $(module_release)
+
+install: install-module install-tools
+	$(if $(DESTDIR),,ldconfig && udevadm control --reload)
+
+uninstall: uninstall-module uninstall-tools
+	$(if $(DESTDIR),,ldconfig && udevadm control --reload)
+
+install-module: module
+	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_DIR=updates modules_install
+	$(depmod)
+
+uninstall-module:
+	rm -f $(module_place)/updates/blksnap.ko*
+	$(depmod)
 
 # For the guests: one build per kernel, from a copy of the sources.
 vm-modules: vm-image

@@ -116,7 +116,7 @@ tools_fill := sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@SONAME@|$(TOOLS_SONAME)|' \
 	-e 's|@VERSION@|$(TOOLS_VERSION)|' -e 's|@MAJOR@|$(firstword $(subst ., ,$(TOOLS_VERSION)))|'
 
-.PHONY: install-tools install-command install-library check-install
+.PHONY: install-tools install-command install-library uninstall-tools check-install
 
 install-tools: install-command install-library
 
@@ -140,6 +140,14 @@ install-library: tools
 	for file in blksnap-config blksnap-config-version; do \
 		$(tools_fill) tools/libblksnap/cmake/$$file.cmake.in \
 			>$(DESTDIR)$(LIBDIR)/cmake/blksnap/$$file.cmake || exit 1; done
+
+# Directories that others may use stay.
+uninstall-tools:
+	rm -f $(addprefix $(DESTDIR),$(SBINDIR)/blksnap $(DATADIR)/man/man8/blksnap.8 \
+		$(DATADIR)/bash-completion/completions/blksnap $(UDEVRULESDIR)/60-blksnap.rules \
+		$(MODPROBEDIR)/blksnap.conf $(LIBDIR)/libblksnap.a $(LIBDIR)/libblksnap.so \
+		$(LIBDIR)/$(TOOLS_SONAME) $(LIBDIR)/pkgconfig/blksnap.pc $(INCLUDEDIR)/linux/blksnap.h)
+	rm -rf $(addprefix $(DESTDIR),$(LIBDIR)/cmake/blksnap $(INCLUDEDIR)/blksnap)
 
 # Installs below build/, and builds and runs programs with nothing but what was installed.
 check-install: tools $(tools_fake_node)

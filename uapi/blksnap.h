@@ -258,8 +258,9 @@ struct blk_snap_snapshot_append_storage {
  * Possible before and after the take, any number of times, from several devices.
  *
  * Return: 0 or -1 with errno: ESRCH if there is no such snapshot; EINVAL if a range is empty,
- * leaves the device or overlaps another; EBUSY if it lies on sectors that a taken snapshot covers.
- * On an error no range is added.
+ * leaves the device or overlaps another, or if the device cannot be storage; EROFS if it is
+ * read-only; EBUSY if a range lies on sectors that a taken snapshot covers. On an error no range
+ * is added.
  */
 #define IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE                                                     \
 	__BLK_SNAP_IOW(7, struct blk_snap_snapshot_append_storage)

@@ -71,6 +71,13 @@ Snapshot *Control::find_snapshot(const Uuid &id)
 	return nullptr;
 }
 
+bool Control::is_known(const Uuid &id)
+{
+	Mutex::Guard guard(lock_);
+
+	return find_snapshot(id);
+}
+
 // --- create ----------------------------------------------------------------------------------
 
 Result<Uuid> Control::create_snapshot(const Vector<DeviceNumber> &numbers)
@@ -86,10 +93,11 @@ Result<Uuid> Control::create_snapshot(const Vector<DeviceNumber> &numbers)
 				return Errno::Inval;
 
 	auto snapshot = TRY(Snapshot::create(params, numbers.size()));
-	Vector<Tracker *> fresh;
-	TRY(fresh.reserve(numbers.size()));
+	Result<void> held = Errno::Again;
 
-	TRY(hold_all(*snapshot, numbers, fresh));
+	for (u32 i = 0; i < kOpenAttempts && !held.ok() && held.error() == Errno::Again; i++)
+		held = hold_all(*snapshot, numbers);
+	TRY(held);
 	// This can last; the snapshot holds what it needs.
 	settle(*snapshot);
 	Mutex::Guard guard(lock_);
@@ -117,21 +125,29 @@ void Control::settle(Snapshot &snapshot)
 	}
 }
 
-Result<void> Control::hold_all(Snapshot &snapshot, const Vector<DeviceNumber> &numbers,
-			       Vector<Tracker *> &fresh)
+// Opens and closes without the mutex: a device that does not answer can keep both waiting, and with them
+// nobody but who named it. EAGAIN: a device was replaced meanwhile.
+Result<void> Control::hold_all(Snapshot &snapshot, const Vector<DeviceNumber> &numbers)
 {
+	Vector<OpenDevice> devices;
+	Vector<Tracker *> fresh;
+	TRY(devices.reserve(numbers.size()));
+	TRY(fresh.reserve(numbers.size()));
+	for (const DeviceNumber &number : numbers)
+		devices.push_reserved(TRY(open(number)));
+	Defer close([&] { snapshot.close(); });
+
 	Mutex::Guard guard(lock_);
 	Defer undo([&] {
 		snapshot.release();
-		snapshot.close();
 		for (Tracker *tracker : fresh)
 			detach(*tracker);
 	});
-
 	TRY(snapshots_.reserve(snapshots_.size() + 1));
-	for (const DeviceNumber &number : numbers)
-		TRY(hold(snapshot, number, fresh));
+	for (u32 i = 0; i < numbers.size(); i++)
+		TRY(hold(snapshot, numbers[i], devices[i], fresh));
 	undo.dismiss();
+	close.dismiss();
 	snapshots_.push_reserved(Ref<Snapshot>(snapshot));
 	return {};
 }

@@ -30,15 +30,22 @@ Result<void> Control::append_storage(const Uuid &id, DeviceNumber number,
 	shim_params params;
 	shim_params_get(&params);
 
+	if (!is_known(id))
+		return Errno::Srch;
+	// Opened and closed without the mutex, see hold_all().
+	OpenDevice device = TRY(open(number));
+	const shim_bdev_info info = device.info;
+
 	Mutex::Guard guard(lock_);
 	Snapshot *snapshot = find_snapshot(id);
 	if (!snapshot)
 		return Errno::Srch;
-	OpenDevice device = TRY(open(number));
-	const shim_bdev_info info = device.info;
 
-	if (info.is_image)
+	if (info.is_image) {
+		shim_log(SHIM_LOG_ERROR, "%s: is an image; give storage on another device",
+			 info.name);
 		return Errno::Inval;
+	}
 	if (info.unstorable) {
 		shim_log(SHIM_LOG_ERROR, "%s: cannot be diff storage: %s", info.name,
 			 info.unstorable_why);
@@ -121,9 +128,17 @@ Result<void> Control::check_given(const shim_bdev_info &store,
 			if (range.sector >= store.sectors ||
 			    range.sectors > store.sectors - range.sector)
 				continue;
-			TRY(snapshot->storage().for_each_overlap(
+			const auto free = snapshot->storage().for_each_overlap(
 				store.disk_key, store.start_sector + range.sector, range.sectors,
-				[](u64, u64) -> Result<void> { return Errno::Inval; }));
+				[](u64, u64) -> Result<void> { return Errno::Inval; });
+			if (free.ok())
+				continue;
+			shim_log(SHIM_LOG_ERROR,
+				 "%s: sectors %llu:%llu are storage of snapshot %s already",
+				 store.name, static_cast<unsigned long long>(range.sector),
+				 static_cast<unsigned long long>(range.sectors),
+				 snapshot->id().text().characters);
+			return free.error();
 		}
 	}
 	return {};

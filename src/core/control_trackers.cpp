@@ -45,15 +45,20 @@ Tracker *Control::find_tracker_of(DeviceNumber number)
 
 // --- attach ----------------------------------------------------------------------------------
 
-Result<void> Control::hold(Snapshot &snapshot, DeviceNumber number, Vector<Tracker *> &fresh)
+Result<void> Control::hold(Snapshot &snapshot, DeviceNumber number, OpenDevice &device,
+			   Vector<Tracker *> &fresh)
 {
-	OpenDevice device = TRY(open(number));
-
-	if (device.info.is_image)
+	if (device.info.is_image) {
+		shim_log(SHIM_LOG_ERROR, "%s: is an image; name the device that it shows",
+			 device.info.name);
 		return Errno::Inval;
+	}
 	Tracker *tracker = find_tracker(number);
-	if (tracker && tracker->holder)
+	if (tracker && tracker->holder) {
+		shim_log(SHIM_LOG_ERROR, "%s: is in snapshot %s already; destroy that one first",
+			 device.info.name, tracker->holder->id().text().characters);
 		return Errno::Already;
+	}
 	TRY(check_stores(device.bdev, device.info.name));
 	if (tracker && !tracker->refresh().ok()) {
 		// The number belongs to another device now.
@@ -64,6 +69,10 @@ Result<void> Control::hold(Snapshot &snapshot, DeviceNumber number, Vector<Track
 	if (!tracker) {
 		tracker = TRY(attach(device));
 		fresh.push_reserved(tracker);
+		if (!tracker->refresh().ok()) {
+			COVERAGE_MARK("control: a device is replaced after it was opened");
+			return Errno::Again;
+		}
 	}
 	snapshot.add_member(*tracker, device.release());
 	return {};
@@ -176,18 +185,18 @@ void Control::reclaim_disks()
 
 Result<void> Control::remove_tracker(DeviceNumber number)
 {
-	Mutex::Guard guard(lock_);
-	drop_dead_trackers(); // the number may belong to another device now
-	Tracker *tracker = find_tracker(number);
-
-	if (!tracker) {
-		TRY(open(number));
-		return Errno::NoData;
+	{
+		Mutex::Guard guard(lock_);
+		drop_dead_trackers(); // the number may belong to another device now
+		if (Tracker *tracker = find_tracker(number)) {
+			if (tracker->holder)
+				return Errno::Busy;
+			detach(*tracker);
+			return {};
+		}
 	}
-	if (tracker->holder)
-		return Errno::Busy;
-	detach(*tracker);
-	return {};
+	TRY(open(number)); // not under the mutex, see hold_all()
+	return Errno::NoData;
 }
 
 // --- liveness --------------------------------------------------------------------------------

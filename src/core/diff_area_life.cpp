@@ -92,14 +92,20 @@ void DiffArea::drain()
 
 void DiffArea::tick(u32 elapsed_ms)
 {
-	const u32 progress = progress_.load(Order::Relaxed) + storage_.progress();
-	const bool waiting = state_.with([](State &state) {
-		bool any = state.origin_budget.has_waiters();
-		state.copies.for_each([&](Copy &copy) { any |= !copy.origin_waiters.empty(); });
-		return any;
+	bool waiting = false;
+	bool storing = false;
+	state_.with([&](State &state) {
+		waiting = state.origin_budget.has_waiters();
+		state.copies.for_each([&](Copy &copy) {
+			waiting |= !copy.origin_waiters.empty();
+			storing |= copy.in_store;
+		});
 	});
-	if (!waiting || progress != seen_progress_) {
-		seen_progress_ = progress;
+	// The storage serves other devices, too: that it moves tells something only if it has copies of this one,
+	// which may stand behind those of others.
+	const bool own_moved = progress_seen_.moved(progress_.load(Order::Relaxed));
+	const bool store_moved = store_progress_seen_.moved(storage_.progress());
+	if (!waiting || own_moved || (storing && store_moved)) {
 		stalled_ms_ = 0;
 		return;
 	}

@@ -59,8 +59,19 @@ static enum shim_write_kind write_kind(struct bio *bio)
 	}
 }
 
+/* Device mapper, when it is polled, keeps a list of its own in bi_private until the bio completes, and comes back
+ * to the hook with what it has not handed down yet. */
+static bool driver_polls(struct bio *bio)
+{
+	return bio->bi_opf & REQ_POLLED && bio->bi_bdev->bd_disk->fops->poll_bio;
+}
+
 static bool write_supported(struct bio *bio)
 {
+	/* Handed down in part before it was tracked: there is no room for a record. Older writes are waited for
+	 * before a take. */
+	if (driver_polls(bio) && bio->bi_opf & REQ_DRV)
+		return false;
 	/* Held back it would lose the flag, and be done where it is to be refused. */
 	if (bio->bi_opf & REQ_NOWAIT && !bdev_nowait(bio->bi_bdev))
 		return false;
@@ -98,7 +109,7 @@ void shim_bio_describe_write(struct bio *bio, struct shim_write *write)
 	write->sectors = bio_sectors(bio);
 	write->kind = SHIM_WRITE_DATA;
 	write->supported = true;
-	if (unlikely(bio_op(bio) != REQ_OP_WRITE || bio->bi_opf & REQ_NOWAIT)) {
+	if (unlikely(bio_op(bio) != REQ_OP_WRITE || bio->bi_opf & (REQ_NOWAIT | REQ_POLLED))) {
 		write->kind = write_kind(bio);
 		write->supported = write_supported(bio);
 	}
@@ -266,6 +277,9 @@ void shim_bio_admit(struct bio *bio, struct shim_bio_saved *saved)
 {
 	struct saved_completion *old = (struct saved_completion *)saved->raw;
 
+	/* The record has to stay where it is. Who polls finds the bio completed, as after parking. */
+	if (unlikely(driver_polls(bio)))
+		bio->bi_opf &= ~(REQ_POLLED | REQ_ALLOC_CACHE);
 	old->end_io = bio->bi_end_io;
 	old->private = bio->bi_private;
 	WRITE_ONCE(bio->bi_end_io, admitted_end_io);

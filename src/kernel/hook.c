@@ -19,11 +19,13 @@
 #include <linux/blkdev.h>
 #include <linux/ftrace.h>
 #include <linux/hash.h>
+#include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/preempt.h>
 #include <linux/rculist.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 #include <linux/string.h>
@@ -268,6 +270,24 @@ notrace bool hook_enter(struct bio *bio)
 static struct ftrace_ops direct_ops;
 static struct ftrace_ops redirect_ops;
 
+/* The kernel has switched ftrace off after an error of its own, and with it the means to unpatch the function: it
+ * goes on calling us. With an empty table that does no harm, as long as our code is there. */
+static bool hook_is_kept;
+
+static void keep_hook(void)
+{
+	pr_err(KBUILD_MODNAME
+	       ": " HOOKED_FUNCTION
+	       " cannot be unhooked, ftrace is broken; the module has to stay until the machine is rebooted\n");
+	hook_is_kept = true;
+	if (try_module_get(THIS_MODULE))
+		return;
+	/* It is being unloaded, too late to refuse. An rmmod that never ends is better than calls into
+	 * memory that was freed. */
+	for (;;)
+		schedule_timeout_idle(MAX_SCHEDULE_TIMEOUT);
+}
+
 /* Makes @ops anew: ftrace_free_filter() leaves pointers to what it freed. The function is given by
  * its address: without memory, ftrace_set_filter() succeeds with an empty filter, which means every
  * function of the kernel, the callback included. */
@@ -285,9 +305,9 @@ static int direct_register(void)
 	return register_ftrace_direct_multi(&direct_ops, (unsigned long)hook_trampoline);
 }
 
-static void direct_unregister(void)
+static int direct_unregister(void)
 {
-	unregister_ftrace_direct_multi(&direct_ops, (unsigned long)hook_trampoline);
+	return unregister_ftrace_direct_multi(&direct_ops, (unsigned long)hook_trampoline);
 }
 
 #else
@@ -298,17 +318,20 @@ static int direct_register(void)
 }
 
 /* The filter is ours to free: freed by both it would be freed twice. */
-static void direct_unregister(void)
+static int direct_unregister(void)
 {
-	unregister_ftrace_direct(&direct_ops, (unsigned long)hook_trampoline, false);
+	return unregister_ftrace_direct(&direct_ops, (unsigned long)hook_trampoline, false);
 }
 
 #endif
 
-static void direct_remove(void)
+static int direct_remove(void)
 {
-	direct_unregister();
-	ftrace_free_filter(&direct_ops);
+	int error = direct_unregister();
+
+	if (!error)
+		ftrace_free_filter(&direct_ops);
+	return error;
 }
 
 static notrace void stub_callback(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
@@ -347,8 +370,8 @@ static int direct_install(void)
 	direct_ops.flags |= FTRACE_OPS_FL_PERMANENT;
 	/* ... but it may have been so before. */
 	error = check_ftrace_enabled();
-	if (error)
-		direct_remove();
+	if (error && direct_remove())
+		keep_hook();
 	return error;
 }
 
@@ -384,10 +407,13 @@ static notrace void redirect_callback(unsigned long ip, unsigned long parent,
 	set_instruction_pointer(registers, (unsigned long)hook_redirected);
 }
 
-static void redirect_remove(void)
+static int redirect_remove(void)
 {
-	unregister_ftrace_function(&redirect_ops);
-	ftrace_free_filter(&redirect_ops);
+	int error = unregister_ftrace_function(&redirect_ops);
+
+	if (!error)
+		ftrace_free_filter(&redirect_ops);
+	return error;
 }
 
 static int redirect_install(void)
@@ -468,8 +494,11 @@ static int install(enum mechanism kind)
 int shim_hook_install(void)
 {
 	enum mechanism first = READ_ONCE(wanted);
-	int error = install(first == HOOK_REDIRECT ? HOOK_REDIRECT : HOOK_DIRECT);
+	int error;
 
+	if (hook_is_kept)
+		return 0;
+	error = install(first == HOOK_REDIRECT ? HOOK_REDIRECT : HOOK_DIRECT);
 	if (error && first == HOOK_AUTO) {
 		pr_debug(KBUILD_MODNAME ": no direct call on " HOOKED_FUNCTION
 					" (%d), redirecting it\n",
@@ -492,12 +521,11 @@ static void wait_for_tasks(void)
 
 void shim_hook_remove(void)
 {
-	if (installed == HOOK_DIRECT)
-		direct_remove();
-	else
-		redirect_remove();
+	if (!hook_is_kept && (installed == HOOK_DIRECT ? direct_remove() : redirect_remove()))
+		keep_hook();
 	wait_for_tasks();
 	synchronize_srcu(&inside);
 	wait_for_tasks();
-	pr_debug(KBUILD_MODNAME ": writes are no longer intercepted\n");
+	if (!hook_is_kept)
+		pr_debug(KBUILD_MODNAME ": writes are no longer intercepted\n");
 }

@@ -62,8 +62,9 @@ RANGED_PARAM(chunk_maximum_count, 2097152, 1024, 2147483647,
 RANGED_PARAM(chunk_maximum_in_cache, 32, 1, 65536,
 	     "Accepted for compatibility, not used: see cow_memory_limit_kib");
 RANGED_PARAM(free_diff_buffer_pool_size, 128, 16, 65536, "Pages kept ready for copies, per device");
-RANGED_PARAM(diff_storage_minimum, 2097152, 8, 1099511627776,
-	     "Sectors of free diff storage below which an event asks for more");
+RANGED_PARAM(
+	diff_storage_minimum, 2097152, 8, 1099511627776,
+	"Sectors of diff storage that an event asks for, when half of the last portion is left");
 RANGED_PARAM(storage_on_origin_after_take, 0, 0, 1,
 	     "Accept diff storage on sectors of a snapshot that was taken already");
 RANGED_PARAM(cow_memory_limit_kib, 32768, 1024, 67108864,

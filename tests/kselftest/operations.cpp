@@ -255,6 +255,32 @@ TEST(nowait_is_refused_where_it_was_refused_before)
 	EXPECT(held.changes() == kNothing);
 }
 
+// --- ATOMIC ----------------------------------------------------------------------------------
+
+// Such a write must not be split, so it is held as a whole, also where some blocks of it are copied already.
+TEST(atomic_writes_are_done_whole_and_copied)
+{
+	const ScsiDisk origin({"dev_size_mb=64", "delay=0", "atomic_wr=1"});
+	const NullDisk store(64);
+	constexpr int kAtomic = 0x40; // RWF_ATOMIC, from Linux 6.11 on
+	constexpr unsigned kSectors = 64;
+	if (!exists(origin.sysfs() + "/queue/atomic_write_unit_max_bytes") ||
+	    std::stoul(queue(origin, "atomic_write_unit_max_bytes")) < kSectors * 512)
+		skip("no atomic writes here");
+	Held held(origin, store);
+	const BlockFile file(origin);
+	EXPECT_EQ(queue(held.image(), "atomic_write_unit_max_bytes"), "0");
+	for (std::uint64_t sector = 0; sector < 16 * kSectors; sector += kSectors) {
+		REQUIRE_ERRNO(file.write(sector + 16, pattern(sector, 16)), 0);
+		REQUIRE_ERRNO(file.write(sector, pattern(sector + 1, kSectors), kAtomic), 0);
+		EXPECT(origin.holds(sector + 1, sector, kSectors));
+	}
+	EXPECT(held.image_is_right());
+	EXPECT(held.changes() == std::vector<unsigned>({0, 1, 2, 3, 4, 5, 6, 7}));
+	Bytes bytes = pattern(1, 8);
+	EXPECT(BlockFile(held.image()).write(0, bytes, kAtomic) != 0);
+}
+
 // --- submitted before the attach -------------------------------------------------------------
 
 // Targets like this one, thin and crypt show a write in the statistics only when they pass it down: nothing
@@ -456,29 +482,7 @@ TEST(work_on_writes_has_threads_of_its_own)
 	EXPECT_EQ(std::count(names.begin(), names.end(), "blksnap-watch"), 1);
 }
 
-// --- what is refused, and what is not seen ---------------------------------------------------
-
-TEST(zoned_devices_are_neither_origin_nor_store)
-{
-	const NullDisk zoned(64, {"zoned=1", "zone_size=4"}), plain(64);
-	const Control control;
-	EXPECT_ERRNO(try_create(control, {zoned.number()}), EOPNOTSUPP);
-	const Snapshot snapshot(control, {&plain});
-	EXPECT_ERRNO(snapshot.append(zoned, {{0, 8192}}), EINVAL);
-	EXPECT_ERRNO(snapshot.take(), ENOSPC);
-	EXPECT(!tracker_of(control, zoned.number()));
-}
-
-TEST(devices_with_integrity_metadata_are_refused)
-{
-	const ScsiDisk disk({"dev_size_mb=64", "dif=1", "dix=1"});
-	const Control control;
-	if (!exists("/sys/block/" + disk.name() + "/integrity/format") ||
-	    read_line("/sys/block/" + disk.name() + "/integrity/format") == "none")
-		skip("scsi_debug has no integrity metadata here");
-	EXPECT_ERRNO(try_create(control, {disk.number()}), EOPNOTSUPP);
-	EXPECT(!tracker_of(control, disk.number()));
-}
+// --- what is not seen ------------------------------------------------------------------------
 
 // Commands of SG_IO do not pass the block layer as bios: a limit, told in the README.
 TEST(passthrough_commands_work_and_are_not_seen)

@@ -203,6 +203,33 @@ TEST(writes_through_dm_crypt_are_seen_below)
 	expect_seen(upper, 5 * kTrackingSectors, lower, 37);
 }
 
+// Device mapper borrows the private word of a polled write while parts of it are under way, and submits the rest
+// of the same bio again: nobody else may keep something there.
+TEST(polled_writes_that_dm_splits_are_done_and_copied)
+{
+	const std::vector<std::string> polled{"submit_queues=1", "poll_queues=1"};
+	const NullDisk even(64, polled), odd(64, polled), store(64);
+	const DmDisk origin("0 131072 striped 2 8 " + even.path() + " 0 " + odd.path() + " 0");
+	if (read_line(origin.sysfs() + "/queue/io_poll") != "1")
+		skip("dm has no queues to poll here");
+	const BlockFile file(origin);
+	if (const int error = polled_write(file, 0, pattern(1, 8));
+	    error == ENOSYS || error == EPERM)
+		skip("no io_uring here");
+	Held held(origin, store);
+	for (const unsigned sectors : {128, 24, 512})
+		for (std::uint64_t sector = 0; sector + sectors <= 2048; sector += sectors)
+			for (const unsigned touch : {1, 2})
+				REQUIRE_ERRNO(
+					polled_write(file, sector,
+						     pattern(sectors + sector + touch, sectors)),
+					0);
+	for (std::uint64_t sector = 0; sector < 2048; sector += 512)
+		EXPECT(origin.holds(512 + sector + 2, sector, 512));
+	EXPECT(held.image_is_right());
+	EXPECT_EQ(held.changes().size(), 2048 / kTrackingSectors);
+}
+
 TEST(writes_through_md_are_seen_by_both_members)
 {
 	const NullDisk a(64), b(64), store(64);

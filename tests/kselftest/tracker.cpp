@@ -334,6 +334,28 @@ TEST(a_tracker_does_not_pass_to_a_new_device_of_that_number)
 
 // --- what cannot be tracked ------------------------------------------------------------------
 
+TEST(zoned_devices_are_neither_origin_nor_store)
+{
+	const NullDisk zoned(64, {"zoned=1", "zone_size=4"}), plain(64);
+	const Control control;
+	EXPECT_ERRNO(try_create(control, {zoned.number()}), EOPNOTSUPP);
+	const Snapshot snapshot(control, {&plain});
+	EXPECT_ERRNO(snapshot.append(zoned, {{0, 8192}}), EINVAL);
+	EXPECT_ERRNO(snapshot.take(), ENOSPC);
+	EXPECT(!tracker_of(control, zoned.number()));
+}
+
+TEST(devices_with_integrity_metadata_are_refused)
+{
+	const ScsiDisk disk({"dev_size_mb=64", "dif=1", "dix=1"});
+	const Control control;
+	if (!exists("/sys/block/" + disk.name() + "/integrity/format") ||
+	    read_line("/sys/block/" + disk.name() + "/integrity/format") == "none")
+		skip("scsi_debug has no integrity metadata here");
+	EXPECT_ERRNO(try_create(control, {disk.number()}), EOPNOTSUPP);
+	EXPECT(!tracker_of(control, disk.number()));
+}
+
 TEST(devices_without_capacity_are_refused)
 {
 	const Control control;

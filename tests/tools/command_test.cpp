@@ -10,7 +10,9 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -41,7 +43,8 @@ protected:
 		command::Environment environment{
 			.open_control = [this] { return module_.control(); },
 			.out = out_,
-			.err = err_};
+			.err = err_,
+			.patience = patience_};
 		return command::run(std::move(arguments), environment);
 	}
 
@@ -84,6 +87,7 @@ protected:
 	test::FakeModule module_;
 	std::ostringstream out_;
 	std::ostringstream err_;
+	std::chrono::milliseconds patience_{10'000};
 };
 
 } // namespace
@@ -182,8 +186,7 @@ TEST_F(CommandTest, snapshot_create)
 	module_.failures[IOCTL_BLK_SNAP_SNAPSHOT_CREATE] = -EALREADY;
 	EXPECT_EQ(error({"snapshot_create", "-d", "4095:1", "-d", "4095:2"}),
 		  "blksnap: cannot create a snapshot of 4095:1, 4095:2: a device is in another "
-		  "snapshot; "
-		  "destroy that one first, see blksnap snapshot_collect\n");
+		  "snapshot; destroy that one first; the kernel log says which, see dmesg\n");
 }
 
 TEST_F(CommandTest, a_life_of_a_snapshot)
@@ -346,6 +349,46 @@ TEST_F(CommandTest, stretch_snapshot)
 	EXPECT_TRUE(text.ends_with(
 		"The snapshot no longer exists.\nStretch snapshot service finished.\n"));
 	EXPECT_NE(err_.str().find("its limit is reached"), std::string::npos) << err_.str();
+}
+
+// The module asks once for a portion.
+TEST_F(CommandTest, stretch_snapshot_tries_again)
+{
+	module_.add_snapshot(1, 1);
+	const auto directory =
+		std::filesystem::current_path() / ("blksnap-again-" + std::to_string(getpid()));
+	std::filesystem::create_directory(directory);
+	add_event(0, blk_snap_event_low_free_space{2048});
+	module_.failures[IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE] = -ENOMEM;
+	unsigned attempts = 0;
+	std::function<void()> attempt = [&] {
+		if (++attempts == 4) { // the fourth succeeds
+			module_.failures.erase(IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE);
+			module_.before[IOCTL_BLK_SNAP_SNAPSHOT_WAIT_EVENT] = [&] {
+				EXPECT_TRUE(std::filesystem::exists(directory / "diff_storage#3"));
+				module_.snapshots.clear();
+			};
+			return;
+		}
+		module_.before[IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE] = attempt;
+	};
+	module_.before[IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE] = attempt;
+	patience_ = std::chrono::milliseconds{20};
+	const int status = run({"stretch_snapshot", "-i", kId, "-p", directory});
+	const bool removed = std::filesystem::is_empty(directory);
+	std::filesystem::remove_all(directory);
+
+	EXPECT_EQ(status, 0);
+	if (err_.str().find("use a file on ext4") != std::string::npos)
+		GTEST_SKIP() << err_.str();
+	EXPECT_EQ(attempts, 4u);
+	EXPECT_TRUE(removed);
+	EXPECT_TRUE(out_.str().starts_with("Stretch snapshot service started.\nLow free space: "
+					   "requested 2048 sectors, appended "))
+		<< out_.str();
+	const auto errors = err_.str();
+	EXPECT_TRUE(errors.ends_with("; it is tried again\n")) << errors;
+	EXPECT_EQ(std::count(errors.begin(), errors.end(), '\n'), 1) << errors; // said once
 }
 
 TEST_F(CommandTest, option_prefixes)

@@ -8,6 +8,7 @@
 
 #include <blksnap/control.hpp>
 
+#include <chrono>
 #include <functional>
 #include <iosfwd>
 #include <string>
@@ -26,6 +27,8 @@ struct Environment {
 	std::function<Control()> open_control;
 	std::ostream &out;
 	std::ostream &err;
+	// How long a service waits for an event before it looks after what it could not do.
+	std::chrono::milliseconds patience{10'000};
 };
 
 // Runs the command with its arguments, the program's name not among them. Return: the exit status.

@@ -69,7 +69,7 @@ void add_snapshot_appendstorage(CLI::App &app, Environment &environment)
 		"Examples:\n"
 		"  fallocate --length 1GiB /mnt/store/diff\n"
 		"  blksnap snapshot_appendstorage --id $id --file /mnt/store/diff\n"
-		"  blksnap snapshot_appendstorage --id $id --device /dev/sdc --range 0:2097152");
+		"  blksnap snapshot_appendstorage --id $id --device /dev/sdc --range 2048:2097152");
 	command->callback([arguments, &environment] {
 		arguments->region.check();
 		append(environment, *arguments);

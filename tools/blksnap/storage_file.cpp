@@ -25,13 +25,13 @@ void allocate(const std::string &path, std::uint64_t bytes)
 {
 	const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
 	if (fd < 0)
-		fail(errno, "cannot open", path);
+		fail(errno, "cannot open", path, kFileFailures);
 	// Not posix_fallocate(): its fallback writes every block.
 	const int result = fallocate(fd, 0, 0, static_cast<off_t>(bytes));
 	const int error = errno;
 	close(fd);
 	if (result != 0)
-		fail(error, "cannot allocate", path);
+		fail(error, "cannot allocate", path, kFileFailures);
 }
 
 } // namespace
@@ -48,7 +48,7 @@ std::string StorageFiles::create_empty()
 		auto path = directory_ + "/diff_storage#" + std::to_string(next_number_++);
 		const int fd = open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
 		if (fd < 0 && errno != EEXIST)
-			fail(errno, "cannot create", path);
+			fail(errno, "cannot create", path, kFileFailures);
 		if (fd < 0)
 			continue;
 		close(fd);
@@ -62,7 +62,8 @@ const StorageFile &StorageFiles::add(std::uint64_t sectors)
 	const auto wanted_sectors = std::min(sectors, free_sectors);
 	if (wanted_sectors == 0)
 		throw Error{EDQUOT, "cannot grow the storage in", directory_,
-			    "its limit is reached", "start the service with a higher --limit"};
+			    "its limit is reached",
+			    "append storage by hand, with blksnap snapshot_appendstorage"};
 	const auto wanted = wanted_sectors * kSectorSizeBytes;
 	const auto bytes = (wanted + kGrainBytes - 1) / kGrainBytes * kGrainBytes;
 

@@ -15,6 +15,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cstring>
+#include <optional>
 
 namespace blksnap::command
 {
@@ -22,7 +23,6 @@ namespace blksnap::command
 namespace
 {
 
-constexpr std::chrono::duration<std::uint32_t, std::milli> kPatience{10'000};
 constexpr std::uint64_t kMebibyte = 1 << 20;
 constexpr std::uint64_t kNoLimitMib = std::uint64_t{1} << 43; // what a 64-bit file offset can hold
 
@@ -58,17 +58,41 @@ private:
 	// Return: whether the snapshot still exists.
 	bool serve_next()
 	{
-		const auto answer = wait_event(control_, snapshot_, kPatience);
-		if (const auto *none = std::get_if<NoEvent>(&answer))
+		using Milliseconds = std::chrono::duration<std::uint32_t, std::milli>;
+		const auto patience =
+			std::chrono::duration_cast<Milliseconds>(environment_.patience);
+		const auto answer = wait_event(control_, snapshot_, patience);
+		if (const auto *none = std::get_if<NoEvent>(&answer)) {
+			if (unserved_ && *none == NoEvent::Timeout)
+				serve(*unserved_);
 			return *none != NoEvent::NotFound;
+		}
 		std::visit([this](const auto &data) { on_event(data); },
 			   std::get<Event>(answer).data);
 		return true;
 	}
 
-	// A failure here may cost the images; it must not cost the service, which can still report.
 	void on_event(const LowFreeSpace &event)
+	{
+		unserved_.reset();
+		serve(event);
+	}
+
+	// A failure here may cost the images; it must not cost the service, which can still report. The module
+	// does not ask twice for the same portion, so the service tries again by itself.
+	void serve(const LowFreeSpace event)
 	try {
+		grow(event);
+		unserved_.reset();
+	} catch (const std::exception &error) {
+		// Said once: what a person has to do does not change while it is tried again.
+		if (!unserved_)
+			environment_.err << "blksnap: " << error.what() << "; it is tried again\n";
+		unserved_ = event;
+	}
+
+	void grow(const LowFreeSpace &event)
+	{
 		const auto &file = files_.add(event.requested_sectors);
 		append(file);
 		const auto sectors = std::to_string(event.requested_sectors);
@@ -81,8 +105,6 @@ private:
 		if (!json_)
 			print_extents(environment_.out, file.extents.ranges);
 		environment_.out.flush();
-	} catch (const std::exception &error) {
-		environment_.err << "blksnap: " << error.what() << "\n";
 	}
 
 	void on_event(const Corrupted &event)
@@ -122,6 +144,7 @@ private:
 	Uuid snapshot_;
 	Control control_;
 	StorageFiles files_;
+	std::optional<LowFreeSpace> unserved_; // a request that could not be met yet
 };
 
 } // namespace

@@ -37,7 +37,7 @@ void write_map(const CbtMap &map, const std::string &path)
 		   static_cast<std::streamsize>(map.blocks.size()));
 	file.close();
 	if (!file)
-		fail(errno ? errno : EIO, "cannot write file", path);
+		fail(errno ? errno : EIO, "cannot write file", path, kFileFailures);
 }
 
 void print_ranges(std::ostream &out, const std::vector<SectorRange> &ranges)

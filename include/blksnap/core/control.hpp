@@ -84,9 +84,10 @@ private:
 	Snapshot *find_snapshot(const Uuid &id);
 	Tracker *find_tracker_of(DeviceNumber origin_or_image);
 	static void settle(Snapshot &snapshot);
-	Result<void> hold_all(Snapshot &snapshot, const Vector<DeviceNumber> &numbers,
-			      Vector<Tracker *> &fresh);
-	Result<void> hold(Snapshot &snapshot, DeviceNumber number, Vector<Tracker *> &fresh);
+	bool is_known(const Uuid &id);
+	Result<void> hold_all(Snapshot &snapshot, const Vector<DeviceNumber> &numbers);
+	Result<void> hold(Snapshot &snapshot, DeviceNumber number, OpenDevice &device,
+			  Vector<Tracker *> &fresh);
 	Result<Tracker *> attach(OpenDevice &device);
 	Result<Disk *> hooked_disk(OpenDevice &device);
 	void detach(Tracker &tracker);

@@ -161,6 +161,12 @@ private:
 		u64 next = 0;	   // block where the slice ended
 	};
 
+	// What a counter was when the watchdog looked last.
+	struct Seen {
+		u32 value = 0;
+		bool moved(u32 now) { return std::exchange(value, now) != now; }
+	};
+
 	DiffArea(Tracker &tracker, shim_bdev *origin, DiffStorage &storage, EventQueue &events,
 		 const Limits &limits);
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
@@ -200,7 +206,8 @@ private:
 	Atomic<u32> epoch_; // raised before a write of the origin may change preserved blocks
 	Atomic<u32> live_;  // copies that exist
 	Atomic<u32> progress_;
-	u32 seen_progress_ = 0;
+	Seen progress_seen_;
+	Seen store_progress_seen_;
 	u32 stalled_ms_ = 0;
 	ChunkMap::Spares spares_; // used by the store worker only
 	WaitQueue drained_{"blksnap copies"};

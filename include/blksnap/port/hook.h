@@ -11,7 +11,8 @@ SHIM_BEGIN
 /* Registers the hook. Context: process. Return: 0, -EBUSY if something else sits there; the
  * backend has logged what and what to do. */
 int shim_hook_install(void) SHIM_NOEXCEPT;
-/* Removes it and waits until no task is inside. No disk may be in the table. Context: process. */
+/* Removes it and waits until no task is inside. No disk may be in the table. If the kernel refuses, the hook stays, and
+ * the module with it; while the module is being unloaded this never returns then. Context: process. */
 void shim_hook_remove(void) SHIM_NOEXCEPT;
 
 /* From here on data-changing bios to the whole disk under @bdev (all its partitions) come to

@@ -8,6 +8,7 @@ namespace sim
 
 // device_life.cpp
 void medium_is_exchanged(History &history);
+void slow_opens_hold_up_nobody(History &history);
 void sweep_meets_destroy(History &history);
 void number_of_another_device(History &history);
 void disk_is_met_again(History &history);
@@ -19,6 +20,7 @@ void large_copies_are_found(History &history);
 void refused_writes_wait_for_nothing(History &history);
 void page_is_passed_on(History &history);
 void slow_store_is_waited_for(History &history);
+void another_members_progress_is_none(History &history);
 void image_write_ends_with_the_image(History &history);
 void released_write_meets_a_new_snapshot(History &history);
 
@@ -84,6 +86,7 @@ namespace
 
 constexpr Case kCases[] = {
 	{"medium-is-exchanged", medium_is_exchanged},
+	{"slow-opens-hold-up-nobody", slow_opens_hold_up_nobody},
 	{"sweep-meets-destroy", sweep_meets_destroy},
 	{"number-of-another-device", number_of_another_device},
 	{"disk-is-met-again", disk_is_met_again},
@@ -93,6 +96,7 @@ constexpr Case kCases[] = {
 	{"refused-writes-wait-for-nothing", refused_writes_wait_for_nothing},
 	{"page-is-passed-on", page_is_passed_on},
 	{"slow-store-is-waited-for", slow_store_is_waited_for},
+	{"another-members-progress-is-none", another_members_progress_is_none},
 	{"image-write-ends-with-the-image", image_write_ends_with_the_image},
 	{"released-write-meets-a-new-snapshot", released_write_meets_a_new_snapshot},
 	{"stored-copy-takes-no-readers", stored_copy_takes_no_readers},

@@ -162,6 +162,32 @@ void slow_store_is_waited_for(History &history)
 	stage.destroy(snapshot);
 }
 
+// A device does not answer reads, while copies of another member of the snapshot are stored all the time: they
+// help nobody who waits for the first one.
+void another_members_progress_is_none(History &history)
+{
+	Stage stage(history);
+	Device &stuck = stage.disk(256);
+	Device &busy = stage.disk(1024);
+	Device &store = stage.store(2048);
+	world().params.cow_timeout_ms = 2000;
+	world().image_may_be_lost = true;
+	SnapshotModel &snapshot = stage.create({&stuck, &busy});
+	stage.append(snapshot, store);
+	stage.take(snapshot);
+	stuck.hung = true;
+	stage.spawn("writer", [&] { SIM_EXPECT(stage.write(stuck, 0, 8) == 0); });
+	for (u64 sector = 0; sector < 480; sector += 8) {
+		SIM_EXPECT(stage.write(busy, sector, 8) == 0);
+		scheduler().sleep(100'000);
+	}
+	stage.expect_corrupted(snapshot, stuck, 110);
+	SIM_EXPECT(stage.read(*snapshot.images[1], 0, 1024) == 0);
+	disk_resume(stuck);
+	stage.join();
+	stage.destroy(snapshot);
+}
+
 // It waits for its block to be stored. The store does not answer, but the image is lost for another
 // reason: then nothing is waited for any more.
 void image_write_ends_with_the_image(History &history)

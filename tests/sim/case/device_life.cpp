@@ -50,6 +50,34 @@ void medium_is_exchanged(History &history)
 	stage.destroy(second);
 }
 
+// A device that does not answer can keep whoever opens it waiting: who did not name it does not wait with him.
+void slow_opens_hold_up_nobody(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	Device &slow_disk = stage.disk(256);
+	Device &slow_store = stage.store(1024);
+	SnapshotModel &taken = stage.taken(disk, store);
+	SnapshotModel &created = stage.create({&stage.disk(64)});
+	slow_disk.opens_slowly = slow_store.opens_slowly = true;
+	stage.spawn("remover", [&] { SIM_EXPECT(agent_ioctl::remove_tracker(slow_disk) == -61); });
+	scheduler().sleep(10'000);
+	stage.spawn("creator", [&] { SIM_EXPECT(stage.try_create({&slow_disk}) == 0); });
+	stage.spawn("appender", [&] { stage.append(created, slow_store); });
+	scheduler().sleep(10'000);
+	const u64 begin = scheduler().now();
+	(void)stage.info(disk);
+	stage.destroy(taken);
+	SIM_EXPECT(scheduler().now() - begin < 500'000);
+	slow_store.opens_slowly = false;
+	scheduler().sleep(100'000);
+	stage.take(created);
+	slow_disk.opens_slowly = false;
+	stage.join();
+	stage.destroy(created);
+}
+
 // The sweep fails the area of a device that shrank, while a destroy takes the area away.
 void sweep_meets_destroy(History &history)
 {

@@ -76,6 +76,8 @@ int shim_bdev_open(shim_u32 major, shim_u32 minor, shim_bdev **bdev) noexcept
 	scheduler().might_sleep("opening a device");
 	scheduler().point();
 	Device *device = world().find(major, minor);
+	while (device && device->opens_slowly)
+		scheduler().sleep(1000);
 	if (!device || device->gone())
 		return -6;
 	if (world().memory.refuses(world().random, false))

@@ -60,6 +60,7 @@ struct Device {
 	bool supports_zeroes = true;
 	u32 latency_us = 0;
 	bool hung = false;
+	bool opens_slowly = false; // somebody holds what an open needs
 	std::vector<bio *> stuck;
 	u64 writes_in_flight = 0;
 

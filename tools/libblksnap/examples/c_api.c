@@ -3,7 +3,7 @@
  * A snapshot through the C interface: its image, what changed before it, and its events, until Enter
  * is pressed.
  *
- *   c_api /dev/sda1 /dev/sdc 0 2097152
+ *   c_api /dev/sda1 /dev/sdc 2048 2097152
  */
 #include <blksnap/blksnap_c.h>
 

@@ -2,7 +2,7 @@
 //
 // A snapshot of one device, held until Enter is pressed, with its events.
 //
-//   session /dev/sda1 /dev/sdc 0:2097152
+//   session /dev/sda1 /dev/sdc 2048:2097152
 #include <blksnap/snapshot_session.hpp>
 
 #include <cstdio>

@@ -3,6 +3,7 @@
 // Error: composing the one line that a person reads.
 #include <blksnap/error.hpp>
 
+#include <array>
 #include <cerrno>
 #include <system_error>
 
@@ -42,7 +43,23 @@ std::string_view general_remedy(int code)
 	}
 }
 
+constexpr std::string_view kFreeSpace = "free some space there, or use another directory";
+constexpr std::string_view kCheckPath = "check the path";
+
+constexpr std::array kFile{
+	KnownFailure{ENOSPC, "No space left on device", kFreeSpace},
+	KnownFailure{EDQUOT, "Disk quota exceeded", kFreeSpace},
+	KnownFailure{EFBIG, "File too large", "use another file system, or give several files"},
+	KnownFailure{ENOENT, "No such file or directory", kCheckPath},
+	KnownFailure{ENOTDIR, "Not a directory", kCheckPath},
+	KnownFailure{EISDIR, "Is a directory", "name a file"},
+	KnownFailure{EROFS, "Read-only file system", "use another directory"},
+	KnownFailure{EOPNOTSUPP, "Operation not supported", "use a file on ext4 or xfs"},
+};
+
 } // namespace
+
+constinit const std::span<const KnownFailure> kFileFailures{kFile};
 
 Error::Error(int code, std::string_view what, std::string_view subject, std::string_view why,
 	     std::string_view remedy)

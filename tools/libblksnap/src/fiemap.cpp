@@ -50,7 +50,7 @@ void check_filesystem(int fd, const std::string &path, const struct stat &status
 	struct statfs filesystem {
 	};
 	if (fstatfs(fd, &filesystem) != 0)
-		fail(errno, kWhat, path);
+		fail(errno, kWhat, path, kFileFailures);
 	for (const auto &moving : kMovingFilesystems)
 		if (static_cast<std::uint32_t>(filesystem.f_type) == moving.magic)
 			throw Error{EOPNOTSUPP, kWhat, path,
@@ -101,7 +101,7 @@ std::uint64_t ask_extents(int fd, const std::string &path, std::uint64_t start, 
 	const FiemapRequest request{start, size - start};
 	if (ioctl(fd, FS_IOC_FIEMAP, request.get()) != 0) {
 		if (errno != EOPNOTSUPP && errno != ENOTTY)
-			fail(errno, kWhat, path);
+			fail(errno, kWhat, path, kFileFailures);
 		throw Error{EOPNOTSUPP, kWhat, path, "its file system has no FIEMAP", kOther};
 	}
 	if (request.mapped().empty())
@@ -124,7 +124,7 @@ FileExtents find_file_extents(const std::string &path, ExtentUse use)
 	struct stat status {
 	};
 	if (!fd || fstat(fd.get(), &status) != 0)
-		fail(errno, kWhat, path);
+		fail(errno, kWhat, path, kFileFailures);
 	if (!S_ISREG(status.st_mode))
 		throw Error{EINVAL, kWhat, path, "it is not a regular file",
 			    "give devices with --device and --range"};

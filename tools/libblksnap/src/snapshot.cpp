@@ -19,10 +19,10 @@ namespace
 constexpr std::string_view kList = "list the snapshots with blksnap snapshot_collect";
 
 constexpr std::array kCreateFailures{
-	KnownFailure{EINVAL, "a device is named twice, is an image, or cannot be tracked",
+	KnownFailure{EINVAL, "a device is named twice, or is an image",
 		     "name each original device once"},
 	KnownFailure{EALREADY, "a device is in another snapshot",
-		     "destroy that one first, see blksnap snapshot_collect"},
+		     "destroy that one first; the kernel log says which, see dmesg"},
 	KnownFailure{ENODEV, "there is no such device", "list the devices with lsblk"},
 	KnownFailure{ENXIO, "there is no such device", "list the devices with lsblk"},
 	KnownFailure{EOPNOTSUPP, "a device is of a kind that cannot be tracked",
@@ -31,8 +31,11 @@ constexpr std::array kCreateFailures{
 
 constexpr std::array kAppendFailures{
 	KnownFailure{ESRCH, "there is no such snapshot", kList},
-	KnownFailure{EINVAL, "a range is empty, leaves the device or overlaps another",
-		     "give disjoint ranges of 512-byte sectors within the device"},
+	KnownFailure{EINVAL,
+		     "a range is empty, leaves the device or overlaps one given before, or the "
+		     "device cannot be storage here",
+		     "give other ranges or another device; the kernel log says more, see dmesg"},
+	KnownFailure{EROFS, "it is read-only", "use another device"},
 	KnownFailure{EBUSY, "it lies on sectors that a taken snapshot covers",
 		     "append it before the take, or use another device"},
 	KnownFailure{ENODEV, "there is no such device", "list the devices with lsblk"},

@@ -22,6 +22,9 @@ struct KnownFailure {
 	std::string_view remedy;
 };
 
+// What files meet, in words: for fail().
+extern const std::span<const KnownFailure> kFileFailures;
+
 class Error final : public std::runtime_error
 {
 public:
