@@ -131,6 +131,25 @@ void number_of_another_device(History &history)
 	stage.destroy(snapshot);
 }
 
+// One of two is replaced while the other one is opened: its successor is taken, not what is open already.
+void device_is_replaced_after_its_open(History &history)
+{
+	Stage stage(history);
+	Device &old = stage.disk(256);
+	Device &slow = stage.disk(64);
+	slow.opens_slowly = true;
+	stage.spawn("creator", [&] { SIM_EXPECT(stage.try_create({&old, &slow}) == 0); });
+	scheduler().sleep(10'000);
+	Device &fresh = stage.disk(512);
+	fresh.major = old.major;
+	fresh.minor = old.minor;
+	old.major = 0;
+	old.removed = true;
+	slow.opens_slowly = false;
+	stage.join();
+	SIM_EXPECT(stage.info(fresh).device_capacity == 512 * 512);
+}
+
 // A disk without trackers stays until its last write has ended. It may be wanted again before.
 void disk_is_met_again(History &history)
 {
