@@ -62,7 +62,8 @@ module:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
 # The kernel's own build system puts the module in place, but leaves the list of modules alone where it
-# has only headers. INSTALL_MOD_PATH is its prefix, DESTDIR that of the rest.
+# has only headers. INSTALL_MOD_PATH is its prefix if that is another one than DESTDIR.
+INSTALL_MOD_PATH ?= $(DESTDIR)
 .PHONY: install uninstall install-module uninstall-module
 module_release = $(shell $(MAKE) -s --no-print-directory -C $(KDIR) kernelrelease)
 module_place = $(INSTALL_MOD_PATH)/lib/modules/$(module_release)
@@ -75,7 +76,7 @@ uninstall: uninstall-module uninstall-tools
 	$(if $(DESTDIR),,ldconfig && udevadm control --reload)
 
 install-module: module
-	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_DIR=updates modules_install
+	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(INSTALL_MOD_PATH) INSTALL_MOD_DIR=updates modules_install
 	$(depmod)
 
 uninstall-module:

@@ -66,6 +66,8 @@ Result<void> Control::hold(Snapshot &snapshot, DeviceNumber number, OpenDevice &
 		detach(*tracker);
 		tracker = nullptr;
 	}
+	if (tracker && tracker->info().disk_key != device.info.disk_key)
+		return Errno::Again; // what is open has been replaced, and its successor tracked
 	if (!tracker) {
 		tracker = TRY(attach(device));
 		fresh.push_reserved(tracker);

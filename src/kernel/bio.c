@@ -66,12 +66,21 @@ static bool driver_polls(struct bio *bio)
 	return bio->bi_opf & REQ_POLLED && bio->bi_bdev->bd_disk->fops->poll_bio;
 }
 
+/* Handed down in part before it was tracked, or before we took its flag: there is no room for a record, or it has
+ * one already. Writes older than their tracker are waited for before a take. */
+static __always_inline bool driver_has_private(struct bio *bio)
+{
+	return bio->bi_opf & REQ_DRV && bio->bi_private && bio->bi_bdev->bd_disk->fops->poll_bio;
+}
+
 static bool write_supported(struct bio *bio)
 {
-	/* Handed down in part before it was tracked: there is no room for a record. Older writes are waited for
-	 * before a take. */
-	if (driver_polls(bio) && bio->bi_opf & REQ_DRV)
+#ifdef BLK_FEAT_POLL
+	/* Admitted it would lose the flag, likewise. */
+	if (bio->bi_opf & REQ_POLLED &&
+	    !(bdev_get_queue(bio->bi_bdev)->limits.features & BLK_FEAT_POLL))
 		return false;
+#endif
 	/* Held back it would lose the flag, and be done where it is to be refused. */
 	if (bio->bi_opf & REQ_NOWAIT && !bdev_nowait(bio->bi_bdev))
 		return false;
@@ -95,6 +104,11 @@ void shim_bio_describe_write(struct bio *bio, struct shim_write *write)
 	write->own = bio_is_own(bio);
 	if (write->own)
 		return;
+	if (unlikely(driver_has_private(bio))) {
+		write->admission = NULL;
+		write->supported = false;
+		return;
+	}
 	write->admission = shim_bio_admission(bio);
 	/* The sector of a remapped bio is absolute, although it still names the partition. */
 	if (bio_flagged(bio, BIO_REMAPPED)) {

@@ -271,14 +271,19 @@ static struct ftrace_ops direct_ops;
 static struct ftrace_ops redirect_ops;
 
 /* The kernel has switched ftrace off after an error of its own, and with it the means to unpatch the function: it
- * goes on calling us. With an empty table that does no harm, as long as our code is there. */
+ * may go on calling us. With an empty table that does no harm, as long as our code is there. */
 static bool hook_is_kept;
 
-static void keep_hook(void)
+static void log_kept(void)
 {
 	pr_err(KBUILD_MODNAME
 	       ": " HOOKED_FUNCTION
-	       " cannot be unhooked, ftrace is broken; the module has to stay until the machine is rebooted\n");
+	       " cannot be unhooked, ftrace is broken; nothing can be tracked until the machine is rebooted\n");
+}
+
+static void keep_hook(void)
+{
+	log_kept();
 	hook_is_kept = true;
 	if (try_module_get(THIS_MODULE))
 		return;
@@ -324,6 +329,17 @@ static int direct_unregister(void)
 }
 
 #endif
+
+/* Then unregistering would not unpatch anything, but spoil what it is given. */
+static bool ftrace_is_dead(void)
+{
+	static struct ftrace_ops probe_ops;
+	int error = prepare(&probe_ops, blk_mark_disk_dead, NULL, 0);
+
+	if (!error)
+		ftrace_free_filter(&probe_ops);
+	return error == -ENODEV;
+}
 
 static int direct_remove(void)
 {
@@ -496,8 +512,10 @@ int shim_hook_install(void)
 	enum mechanism first = READ_ONCE(wanted);
 	int error;
 
-	if (hook_is_kept)
-		return 0;
+	if (hook_is_kept) {
+		log_kept();
+		return -ENODEV;
+	}
 	error = install(first == HOOK_REDIRECT ? HOOK_REDIRECT : HOOK_DIRECT);
 	if (error && first == HOOK_AUTO) {
 		pr_debug(KBUILD_MODNAME ": no direct call on " HOOKED_FUNCTION
@@ -519,9 +537,16 @@ static void wait_for_tasks(void)
 #endif
 }
 
+static int remove_installed(void)
+{
+	if (ftrace_is_dead())
+		return -ENODEV;
+	return installed == HOOK_DIRECT ? direct_remove() : redirect_remove();
+}
+
 void shim_hook_remove(void)
 {
-	if (!hook_is_kept && (installed == HOOK_DIRECT ? direct_remove() : redirect_remove()))
+	if (!hook_is_kept && remove_installed())
 		keep_hook();
 	wait_for_tasks();
 	synchronize_srcu(&inside);

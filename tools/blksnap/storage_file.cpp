@@ -6,6 +6,7 @@
 #include <blksnap/error.hpp>
 
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,9 +27,19 @@ void allocate(const std::string &path, std::uint64_t bytes)
 	const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		fail(errno, "cannot open", path, kFileFailures);
-	// Not posix_fallocate(): its fallback writes every block.
-	const int result = fallocate(fd, 0, 0, static_cast<off_t>(bytes));
-	const int error = errno;
+	// Not posix_fallocate(): its fallback writes every block. Not what leaves nothing to others for a moment,
+	// and fails then: it may be tried again and again.
+	struct statvfs filesystem {
+	};
+	int result = fstatvfs(fd, &filesystem);
+	int error = errno;
+	if (result == 0 && filesystem.f_bavail * filesystem.f_frsize < bytes) {
+		result = -1;
+		error = ENOSPC;
+	} else if (result == 0) {
+		result = fallocate(fd, 0, 0, static_cast<off_t>(bytes));
+		error = errno;
+	}
 	close(fd);
 	if (result != 0)
 		fail(error, "cannot allocate", path, kFileFailures);

@@ -27,8 +27,8 @@ struct shim_write {
 	shim_u64 end_sector; /* first sector behind the partition or disk it is addressed to */
 	shim_u32 sectors;    /* 0 for an empty flush */
 	shim_u8 kind;
-	shim_u8 supported; /* 0: the queue will refuse it, or it cannot be admitted any more */
-	shim_u8 own;	   /* from our own pool: the rest is not filled in */
+	shim_u8 supported; /* 0: the queue will refuse it, or a driver has begun it; only admission is filled in */
+	shim_u8 own;			  /* from our own pool: the rest is not filled in */
 	struct shim_bio_saved *admission; /* as shim_bio_admission() says */
 };
 

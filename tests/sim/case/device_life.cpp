@@ -145,6 +145,8 @@ void device_is_replaced_after_its_open(History &history)
 	fresh.minor = old.minor;
 	old.major = 0;
 	old.removed = true;
+	if (world().random.one_in(2)) // its successor may have a tracker then
+		SIM_EXPECT(stage.try_create({&fresh}) == 0);
 	slow.opens_slowly = false;
 	stage.join();
 	SIM_EXPECT(stage.info(fresh).device_capacity == 512 * 512);
