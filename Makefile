@@ -65,7 +65,8 @@ module:
 # has only headers. INSTALL_MOD_PATH is its prefix if that is another one than DESTDIR.
 INSTALL_MOD_PATH ?= $(DESTDIR)
 .PHONY: install uninstall install-module uninstall-module
-module_release = $(shell $(MAKE) -s --no-print-directory -C $(KDIR) kernelrelease)
+# As modinfo calls it; Debian's include/config/kernel.release is another one.
+module_release = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KDIR)/include/generated/utsrelease.h)
 module_place = $(INSTALL_MOD_PATH)/lib/modules/$(module_release)
 depmod = depmod $(if $(INSTALL_MOD_PATH),--basedir $(INSTALL_MOD_PATH)) $(module_release)
 
