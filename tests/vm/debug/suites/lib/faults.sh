@@ -49,7 +49,7 @@ only_module()
 	for kind in failslab fail_page_alloc; do
 		attribute "$kind" stacktrace-depth 32
 		attribute "$kind" require-start "$start"
-		attribute "$kind" require-end $((start + size))
+		attribute "$kind" require-end "$(printf '%#x' $((start + size)))" # not below zero
 	done
 }
 
