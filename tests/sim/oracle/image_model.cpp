@@ -102,10 +102,10 @@ void ImageModel::check_read(u64 sector, u64 raw, u64 begin, u64 end)
 		return;
 	}
 	// What was seen there before a store was offered may be seen until it is given.
-	const bool seen = cut_[sector] != kUnknown && stamp.disk != image.id;
+	const bool seen = cut_[sector] != kUnknown && !stamp.is_of(image.id);
 	if (zero_[sector] == Zero::Maybe && (raw == 0 || !seen))
 		return;
-	if (stamp.write && stamp.disk == image.id) {
+	if (stamp.write && stamp.is_of(image.id)) {
 		world().writes.check_read("image-write", image, sector, raw, begin, end);
 		return;
 	}

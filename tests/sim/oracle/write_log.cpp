@@ -66,7 +66,7 @@ const std::vector<u64> &WriteLog::history(const Device &disk, u64 sector) const
 const Write &WriteLog::origin_of(const char *oracle, const Device &disk, u64 sector, u64 raw) const
 {
 	const Stamp stamp = Stamp::unpack(raw);
-	const bool known = stamp.write < writes_.size() && stamp.disk == disk.id &&
+	const bool known = stamp.write < writes_.size() && stamp.is_of(disk.id) &&
 			   stamp.sector == sector && writes_[stamp.write].covers(sector);
 	if (!known)
 		fail(oracle,
