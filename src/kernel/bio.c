@@ -66,11 +66,16 @@ static bool driver_polls(struct bio *bio)
 	return bio->bi_opf & REQ_POLLED && bio->bi_bdev->bd_disk->fops->poll_bio;
 }
 
-/* Handed down in part before it was tracked, or before we took its flag: there is no room for a record, or it has
- * one already. Writes older than their tracker are waited for before a take. */
+static void admitted_end_io(struct bio *bio);
+
+/* Handed down in part before it was tracked: there is no room for a record. Or before we took its flag: it has one
+ * already. Writes older than their tracker are waited for before a take. Clones that dm's targets make can have
+ * the driver's flag of what they were made for; that alone means nothing. */
 static __always_inline bool driver_has_private(struct bio *bio)
 {
-	return bio->bi_opf & REQ_DRV && bio->bi_private && bio->bi_bdev->bd_disk->fops->poll_bio;
+	return bio->bi_opf & REQ_DRV && bio->bi_private &&
+	       (bio->bi_opf & REQ_POLLED || bio->bi_end_io == admitted_end_io) &&
+	       bio->bi_bdev->bd_disk->fops->poll_bio;
 }
 
 static bool write_supported(struct bio *bio)
