@@ -35,8 +35,11 @@ follow()
 
 areas_with()
 {
-	local kind=$1 percent=$2 follower bad
+	local kind=$1 percent=$2 follower bad faults
+	local -a kinds=(fail_make_request)
 
+	[[ $kind != memory ]] || kinds=(failslab fail_page_alloc)
+	faults=$(faults_so_far "${kinds[@]}")
 	follow "$kind" "$percent" &
 	follower=$!
 	KSELFTEST_SLOWDOWN=$VM_SLOWDOWN BLKSNAP_MODULE=$module KSELFTEST_DIR=/host/build/kselftest \
@@ -44,13 +47,17 @@ areas_with()
 	kill "$follower"
 	wait "$follower"
 	no_faults
-	grep '^# tests:' "/results/kselftest-$kind" || return
+	faults=$(($(faults_so_far "${kinds[@]}") - faults))
+	echo "$faults faults" >"$work/counts"
+	grep '^# tests:' "/results/kselftest-$kind" | tee -a "$work/counts"
 	bad=$(grep -E 'took longer|cannot be killed|^ *# kernel:|left behind|ended by signal' "/results/kselftest-$kind")
 	echo "$bad"
-	[[ -z $bad ]]
+	[[ -z $bad ]] && ((faults)) && grep -q '^# tests:' "$work/counts"
 }
 
 plan 2
 check 'kselftests while memory is scarce' areas_with memory 1
+counts
 check 'kselftests on failing disks' areas_with disks 1
+counts
 finish

@@ -18,13 +18,6 @@ origin=/dev/vdb store=/dev/vdc
 blocks=8192
 store_sectors=$((128 * 2048))
 
-# What the last test counted.
-counts()
-{
-	[[ ! -f $work/counts ]] || diag "$(<"$work/counts")"
-	rm -f "$work/counts"
-}
-
 # Tries to make a snapshot; what was made of it is ended with the faults off.
 # attempt: Return: 0 if it was taken.
 attempt()
@@ -58,8 +51,9 @@ shows_one_instant()
 # all succeed. Making one takes so many allocations that few are made if 1 in 100 fails: 1 of 23 was.
 memory_is_scarce()
 {
-	local rounds=$1 permille=$2 held_percent=$3 round taken=0 failed=0
+	local rounds=$1 permille=$2 held_percent=$3 round taken=0 failed=0 faults
 
+	faults=$(faults_so_far failslab fail_page_alloc)
 	stamped-io fill "$origin" "$work/origin" --count "$blocks" --seed "$permille" >/dev/null || return
 	start_stamped write "$origin" "$work/origin" --count "$blocks" --seconds 3600 --seed "$permille"
 	for ((round = 1; round <= rounds || ((!taken || (!failed && permille)) && round <= 4 * rounds); round++)); do
@@ -74,8 +68,9 @@ memory_is_scarce()
 		end_attempt || return
 	done
 	stop_stamped && stamped-io check "$origin" "$work/origin" --count "$blocks" || return
-	echo "$taken taken, $failed failed" >"$work/counts"
-	((taken && (failed || permille == 0)))
+	faults=$(($(faults_so_far failslab fail_page_alloc) - faults))
+	echo "$taken taken, $failed failed, $faults faults" >"$work/counts"
+	((taken && faults && (failed || permille == 0)))
 }
 
 # faulty_disks PERCENT MEMORY_PERCENT DISK...: with a snapshot held, requests to the disks fail.

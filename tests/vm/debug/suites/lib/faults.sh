@@ -12,6 +12,30 @@ attribute()
 	[[ ! -d $debug/$1 ]] || echo "$3" >"$debug/$1/$2"
 }
 
+# What the last test counted.
+counts()
+{
+	[[ ! -f $work/counts ]] || diag "$(<"$work/counts")"
+	rm -f "$work/counts"
+}
+
+# The kernel counts down from here with each fault; it is never used up.
+faults_at_most=1000000000
+for kind in failslab fail_page_alloc fail_make_request; do
+	attribute $kind times $faults_at_most
+done
+
+# faults_so_far KIND...: how many there were since this file was sourced
+faults_so_far()
+{
+	local kind sum=0
+
+	for kind in "$@"; do
+		[[ ! -d $debug/$kind ]] || sum=$((sum + faults_at_most - $(<"$debug/$kind/times")))
+	done
+	echo $sum
+}
+
 # Whatever is allocated counts as a place for faults, and none is reported: that would be a complaint.
 every_place_counts()
 {
@@ -19,7 +43,6 @@ every_place_counts()
 
 	for kind in failslab fail_page_alloc fail_make_request fail_usercopy; do
 		attribute $kind verbose 0
-		attribute $kind times -1
 	done
 	attribute failslab ignore-gfp-wait N
 	attribute fail_page_alloc ignore-gfp-wait N
