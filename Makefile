@@ -10,7 +10,7 @@
 #   make install | uninstall                         both, for the kernel of KDIR, below /usr/local
 #   make check-unit | check-sim | check-tools | check-install   the rings on this machine
 #   make check-vm [KERNELS="6.1"] [VM_SUITES=...]    the ring in virtual machines
-#   make check-kernels [KERNELS="..."]               all suites on each kernel, with a table of them
+#   make check-kernels [KERNELS="..."]               main suites and all kselftests on each kernel, in a table
 #   make check-debug                                 the same on a kernel with KASAN, lockdep, kmemleak
 #   make docs                                        build/docs/index.html
 #   make lint                                        static checks of sources, scripts and documents

@@ -20,7 +20,7 @@ root=$(realpath "$(dirname "$0")/..")
 . "$root/tests/vm/lib/apt.sh"
 
 build_packages=(gcc g++ g++-multilib make binutils git rsync python3 pkg-config bc kmod libelf-dev linux-headers-amd64
-	libcli11-dev nlohmann-json3-dev libblkid-dev libgtest-dev libboost-context-dev cmake)
+	libcli11-dev nlohmann-json3-dev libblkid-dev libbpf-dev zlib1g-dev libgtest-dev libboost-context-dev cmake)
 docs_packages=(python3-sphinx)
 lint_packages=(clang clang-format clang-tidy codespell shellcheck sparse)
 fuzz_packages=(clang libclang-rt-dev)

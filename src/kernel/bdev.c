@@ -3,15 +3,17 @@
  * Device port: opening, remembering, describing and settling block devices.
  *
  * An open device (shim_bdev) counts as opener and pins the driver. A remembered one
- * (shim_device) holds only the memory of the kernel's object: it must not keep lvremove, a
- * re-read of partitions or losetup -d from working. So what a remembered device tells is read
- * without locks and without the driver's operations, which may be gone.
+ * (shim_device) holds only the memory of the kernel's objects, by their inodes: it must not keep
+ * lvremove, a re-read of partitions, losetup -d or rmmod of the driver from working. A reference to
+ * the device would, in a way: the last one calls the driver, which may have been unloaded. So what a
+ * remembered device tells is read without locks and without the driver's operations.
  */
 #include <linux/blk-integrity.h>
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/delay.h>
 #include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/jiffies.h>
 #include <linux/major.h>
 #include <linux/part_stat.h>
@@ -41,6 +43,7 @@ struct device_nature {
 
 struct shim_device {
 	struct block_device *bdev;
+	struct inode *inode, *inode_of_disk; /* the latter's memory is the disk's */
 	struct device_nature nature;
 };
 
@@ -92,6 +95,16 @@ static unsigned long partition_number(struct block_device *bdev)
 #endif
 }
 
+static struct inode *inode_of(struct block_device *bdev)
+{
+#ifdef HAVE_BDEV_MAPPING
+	return bdev->bd_mapping->host;
+#else
+	return bdev->bd_inode;
+#endif
+}
+
+/* Within an RCU read section the queue of a device that is alive stays, too. */
 static bool is_alive(struct block_device *bdev)
 {
 	struct gendisk *disk = bdev->bd_disk;
@@ -227,11 +240,27 @@ static void describe(struct block_device *bdev, const struct device_nature *natu
 	snprintf(info->name, sizeof(info->name), "%pg", bdev);
 }
 
+/* Unlike what a device is, this comes and goes. */
+static void describe_users(struct block_device *bdev, struct shim_bdev_info *info)
+{
+	int error = stack_sends_requests(bdev->bd_disk);
+
+	if (!error)
+		return;
+	info->untrackable = error < 0 ? -error : EOPNOTSUPP;
+	info->untrackable_why =
+		error < 0
+			? "what stands on it cannot be found out"
+			: "multipath sends requests past the block layer's bios; name the multipath device";
+}
+
 void shim_bdev_describe(struct shim_bdev *handle, struct shim_bdev_info *info)
 {
 	struct device_nature nature = nature_of(handle->bdev);
 
 	describe(handle->bdev, &nature, info);
+	if (!info->untrackable)
+		describe_users(handle->bdev, info);
 }
 
 /* --- remembered devices -------------------------------------------------------------------- */
@@ -242,25 +271,32 @@ struct shim_device *shim_device_remember(struct shim_bdev *handle)
 
 	if (!device)
 		return NULL;
-	/* A partition's device holds its disk's: bd_disk and its queue stay readable, too. */
-	get_device(&handle->bdev->bd_device);
 	device->bdev = handle->bdev;
+	device->inode = inode_of(handle->bdev);
+	device->inode_of_disk = inode_of(bdev_whole(handle->bdev));
+	ihold(device->inode);
+	ihold(device->inode_of_disk);
 	device->nature = nature_of(handle->bdev);
 	return device;
 }
 
 void shim_device_forget(struct shim_device *device)
 {
-	put_device(&device->bdev->bd_device);
+	iput(device->inode);
+	iput(device->inode_of_disk);
 	kfree(device);
 }
 
 int shim_device_describe(struct shim_device *device, struct shim_bdev_info *info)
 {
-	if (!is_alive(device->bdev))
-		return -ENODEV;
-	describe(device->bdev, &device->nature, info);
-	return 0;
+	bool alive;
+
+	rcu_read_lock();
+	alive = is_alive(device->bdev);
+	if (alive)
+		describe(device->bdev, &device->nature, info);
+	rcu_read_unlock();
+	return alive ? 0 : -ENODEV;
 }
 
 /* --- settling ------------------------------------------------------------------------------ */

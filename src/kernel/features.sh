@@ -50,6 +50,7 @@ fi
 # Block devices
 has BDEV_FILE blkdev.h 'struct file *f = bdev_file_open_by_dev(0, BLK_OPEN_READ, (void *)0, (void *)0);'
 has BDEV_PARTNO blkdev.h 'int number = bdev_partno((struct block_device *)0);'
+has BDEV_MAPPING blkdev.h 'struct address_space *m = ((struct block_device *)0)->bd_mapping;'
 has BDEV_FREEZE blkdev.h 'int error = bdev_freeze((struct block_device *)0);'
 has RW_PAGE blkdev.h 'const void *p = &((struct block_device_operations *)0)->rw_page;'
 has UNFREEZE_NOMEMRESTORE blk-mq.h 'blk_mq_unfreeze_queue_nomemrestore((struct request_queue *)0);'

@@ -2,10 +2,11 @@
 /*
  * Freezer: freezes the file systems of a set of devices, thaws exactly what it froze.
  *
- * freeze_bdev() cannot be interrupted and may hang on the device of another member of the set,
- * so each device has a helper of its own and the taker waits for all of them, but not for ever.
- * A helper that comes too late finds the freezer thawing and thaws what it just froze. Each
- * helper holds the freezer, and the freezer holds the devices open until its last user is gone.
+ * Opening a device, freezing and thawing its file system cannot be interrupted and may hang on a device
+ * that does not answer, so each device has helpers of its own. The taker waits for all that freeze, but
+ * not for ever. One that comes too late finds the freezer thawing and thaws what it just froze. Each
+ * helper holds the freezer, and the freezer holds the devices open until its last user is gone. Thaws are
+ * waited for; but none waits for another one, whose device may be the reason for giving up.
  *
  * Only our own freeze is ever undone: the kernel counts freezes of a device (an outer one stays
  * when ours is thawed). A file system frozen by FIFREEZE answers -EBUSY on older kernels, and is left
@@ -30,8 +31,8 @@ struct shim_freezer {
 	struct kref users;
 	spinlock_t lock;
 	wait_queue_head_t helper_done;
-	struct list_head members; /* changed by the taker only */
-	unsigned int pending;
+	struct list_head members;    /* changed by the taker only */
+	unsigned int freezes, thaws; /* under way */
 	bool thawing;
 };
 
@@ -39,23 +40,35 @@ enum member_state { MEMBER_PENDING, MEMBER_FROZEN, MEMBER_THAWED };
 
 struct member {
 	struct list_head link;
-	struct work_struct work;
+	struct work_struct freeze, thaw;
 	struct shim_freezer *freezer;
-	struct shim_bdev opened;
+	dev_t number;
+	struct shim_bdev opened; /* by the helper that freezes */
 	enum member_state state;
 };
 
-static struct workqueue_struct *helpers;
+static struct workqueue_struct *freezes, *thaws;
 
-int freezer_create_queue(void)
+/* Only thaws have a rescuer, who needs no memory: what is frozen may be what reclaim waits for. It is a
+ * single thread, which the first freeze that hangs would keep; without workers the freezes are late, and
+ * the take ends at its limit of time. And a file system may flush whatever queue it has when it is
+ * frozen, which a queue with a rescuer must not wait for. */
+int freezer_create_queues(void)
 {
-	helpers = alloc_workqueue("blksnap-freeze", WQ_UNBOUND, 0);
-	return helpers ? 0 : -ENOMEM;
+	freezes = alloc_workqueue("blksnap-freeze", WQ_UNBOUND, 0);
+	if (!freezes)
+		return -ENOMEM;
+	thaws = alloc_workqueue("blksnap-thaw", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (thaws)
+		return 0;
+	destroy_workqueue(freezes);
+	return -ENOMEM;
 }
 
-void freezer_destroy_queue(void)
+void freezer_destroy_queues(void)
 {
-	destroy_workqueue(helpers);
+	destroy_workqueue(freezes);
+	destroy_workqueue(thaws);
 }
 
 static void freezer_release(struct kref *users)
@@ -64,7 +77,8 @@ static void freezer_release(struct kref *users)
 	struct member *member, *next;
 
 	list_for_each_entry_safe(member, next, &freezer->members, link) {
-		bdev_close(&member->opened);
+		if (member->opened.bdev)
+			bdev_close(&member->opened);
 		kfree(member);
 	}
 	kfree(freezer);
@@ -143,6 +157,16 @@ static void thaw(struct block_device *bdev)
 		pr_warn(KBUILD_MODNAME ": %pg: thawing failed (%d)\n", bdev, error);
 }
 
+static bool is_late(struct shim_freezer *freezer)
+{
+	bool late;
+
+	spin_lock(&freezer->lock);
+	late = freezer->thawing;
+	spin_unlock(&freezer->lock);
+	return late;
+}
+
 /* Return: true if the freeze came too late and has to be undone. */
 static bool settle_member(struct member *member, bool frozen)
 {
@@ -152,26 +176,55 @@ static bool settle_member(struct member *member, bool frozen)
 	spin_lock(&freezer->lock);
 	late = frozen && freezer->thawing;
 	member->state = frozen && !late ? MEMBER_FROZEN : MEMBER_THAWED;
-	freezer->pending--;
+	freezer->freezes--;
 	spin_unlock(&freezer->lock);
 	wake_up(&freezer->helper_done);
 	return late;
 }
 
+/* Return: whether its file system is frozen by us. */
+static bool open_and_freeze(struct member *member)
+{
+	int error = bdev_open_by_number(member->number, &member->opened);
+
+	if (error) {
+		pr_warn(KBUILD_MODNAME ": %u:%u cannot be frozen (%d)\n", MAJOR(member->number),
+			MINOR(member->number), error);
+		return false;
+	}
+	if (is_late(member->freezer))
+		return false;
+	error = bdev_freeze(member->opened.bdev);
+	log_freeze(member->opened.bdev, error);
+	return !error;
+}
+
 static void freeze_member(struct work_struct *work)
 {
-	struct member *member = container_of(work, struct member, work);
+	struct member *member = container_of(work, struct member, freeze);
 	struct shim_freezer *freezer = member->freezer;
-	struct block_device *bdev = member->opened.bdev;
 	unsigned int noio = memalloc_noio_save();
-	int error = bdev_freeze(bdev);
 
-	log_freeze(bdev, error);
-	if (settle_member(member, !error)) {
-		pr_info(KBUILD_MODNAME ": %pg: frozen too late, thawed\n", bdev);
-		thaw(bdev);
+	if (settle_member(member, open_and_freeze(member))) {
+		pr_info(KBUILD_MODNAME ": %pg: frozen too late, thawed\n", member->opened.bdev);
+		thaw(member->opened.bdev);
 	}
 	memalloc_noio_restore(noio);
+	kref_put(&freezer->users, freezer_release);
+}
+
+static void thaw_member(struct work_struct *work)
+{
+	struct member *member = container_of(work, struct member, thaw);
+	struct shim_freezer *freezer = member->freezer;
+	unsigned int noio = memalloc_noio_save();
+
+	thaw(member->opened.bdev);
+	memalloc_noio_restore(noio);
+	spin_lock(&freezer->lock);
+	freezer->thaws--;
+	spin_unlock(&freezer->lock);
+	wake_up(&freezer->helper_done);
 	kref_put(&freezer->users, freezer_release);
 }
 
@@ -182,26 +235,19 @@ static bool has_member(struct shim_freezer *freezer, dev_t number)
 	struct member *member;
 
 	list_for_each_entry(member, &freezer->members, link)
-		if (member->opened.bdev->bd_dev == number)
+		if (member->number == number)
 			return true;
 	return false;
 }
 
-static struct member *member_create(struct shim_freezer *freezer, dev_t number)
+static void start_helper(struct shim_freezer *freezer, struct workqueue_struct *queue,
+			 struct work_struct *work, unsigned int *under_way)
 {
-	struct member *member = kzalloc(sizeof(*member), GFP_KERNEL);
-	int error;
-
-	if (!member)
-		return ERR_PTR(-ENOMEM);
-	error = bdev_open_by_number(number, &member->opened);
-	if (error) {
-		kfree(member);
-		return ERR_PTR(error);
-	}
-	INIT_WORK(&member->work, freeze_member);
-	member->freezer = freezer;
-	return member;
+	spin_lock(&freezer->lock);
+	(*under_way)++;
+	spin_unlock(&freezer->lock);
+	kref_get(&freezer->users);
+	queue_work(queue, work);
 }
 
 static void start_member(struct shim_freezer *freezer, dev_t number)
@@ -210,18 +256,18 @@ static void start_member(struct shim_freezer *freezer, dev_t number)
 
 	if (has_member(freezer, number))
 		return;
-	member = member_create(freezer, number);
-	if (IS_ERR(member)) {
-		pr_warn(KBUILD_MODNAME ": %u:%u cannot be frozen (%ld)\n", MAJOR(number),
-			MINOR(number), PTR_ERR(member));
+	member = kzalloc(sizeof(*member), GFP_KERNEL);
+	if (!member) {
+		pr_warn(KBUILD_MODNAME ": %u:%u cannot be frozen (%d)\n", MAJOR(number),
+			MINOR(number), -ENOMEM);
 		return;
 	}
+	INIT_WORK(&member->freeze, freeze_member);
+	INIT_WORK(&member->thaw, thaw_member);
+	member->freezer = freezer;
+	member->number = number;
 	list_add(&member->link, &freezer->members);
-	spin_lock(&freezer->lock);
-	freezer->pending++;
-	spin_unlock(&freezer->lock);
-	kref_get(&freezer->users);
-	queue_work(helpers, &member->work);
+	start_helper(freezer, freezes, &member->freeze, &freezer->freezes);
 }
 
 /* Return: the number of the partition after @index, or 0. */
@@ -250,12 +296,12 @@ static void start_device(struct shim_freezer *freezer, struct block_device *bdev
 		start_member(freezer, number);
 }
 
-static bool all_done(struct shim_freezer *freezer)
+static bool all_done(struct shim_freezer *freezer, const unsigned int *under_way)
 {
 	bool done;
 
 	spin_lock(&freezer->lock);
-	done = !freezer->pending;
+	done = !*under_way;
 	spin_unlock(&freezer->lock);
 	return done;
 }
@@ -280,7 +326,7 @@ int shim_freezer_freeze(struct shim_freezer *freezer, struct shim_bdev *const *b
 
 	for (i = 0; i < count; i++)
 		start_device(freezer, bdevs[i]->bdev);
-	return wait_event_timeout(freezer->helper_done, all_done(freezer),
+	return wait_event_timeout(freezer->helper_done, all_done(freezer, &freezer->freezes),
 				  msecs_to_jiffies(timeout_ms))
 		       ? 0
 		       : -ETIMEDOUT;
@@ -298,8 +344,9 @@ void shim_freezer_thaw(struct shim_freezer *freezer)
 		if (READ_ONCE(member->state) != MEMBER_FROZEN)
 			continue;
 		WRITE_ONCE(member->state, MEMBER_THAWED);
-		thaw(member->opened.bdev);
+		start_helper(freezer, thaws, &member->thaw, &freezer->thaws);
 	}
+	wait_event(freezer->helper_done, all_done(freezer, &freezer->thaws));
 }
 
 void shim_freezer_destroy(struct shim_freezer *freezer)

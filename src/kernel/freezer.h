@@ -4,8 +4,8 @@
 #define BLKSNAP_KERNEL_FREEZER_H
 
 /* Context: process. Return: 0, -ENOMEM. */
-int freezer_create_queue(void);
+int freezer_create_queues(void);
 /* Waits for helpers that are late. Context: process. */
-void freezer_destroy_queue(void);
+void freezer_destroy_queues(void);
 
 #endif

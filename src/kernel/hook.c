@@ -274,11 +274,12 @@ static struct ftrace_ops redirect_ops;
  * may go on calling us. With an empty table that does no harm, as long as our code is there. */
 static bool hook_is_kept;
 
+#define FTRACE_IS_BROKEN                                                                           \
+	", ftrace is broken; nothing can be tracked until the machine is rebooted\n"
+
 static void log_kept(void)
 {
-	pr_err(KBUILD_MODNAME
-	       ": " HOOKED_FUNCTION
-	       " cannot be unhooked, ftrace is broken; nothing can be tracked until the machine is rebooted\n");
+	pr_err(KBUILD_MODNAME ": " HOOKED_FUNCTION " cannot be unhooked" FTRACE_IS_BROKEN);
 }
 
 static void keep_hook(void)
@@ -483,8 +484,13 @@ static const struct kernel_param_ops wanted_operations = {
 module_param_cb(hook, &wanted_operations, NULL, 0644);
 MODULE_PARM_DESC(hook, "How bios are intercepted from the next time on: auto, direct, ipmodify");
 
-static void log_refused(int error)
+/* Return: the error for who wants to track a device; -ENODEV would tell of that device. */
+static int refuse(int error)
 {
+	if (ftrace_is_dead()) {
+		pr_err(KBUILD_MODNAME ": " HOOKED_FUNCTION " cannot be hooked" FTRACE_IS_BROKEN);
+		return -EIO;
+	}
 	if (error == -EBUSY)
 		pr_err(KBUILD_MODNAME
 		       ": " HOOKED_FUNCTION
@@ -494,6 +500,7 @@ static void log_refused(int error)
 		       ": " HOOKED_FUNCTION
 		       " cannot be hooked (%d): the kernel lacks what ftrace needs for it\n",
 		       error);
+	return error;
 }
 
 static int install(enum mechanism kind)
@@ -514,7 +521,7 @@ int shim_hook_install(void)
 
 	if (hook_is_kept) {
 		log_kept();
-		return -ENODEV;
+		return -EIO;
 	}
 	error = install(first == HOOK_REDIRECT ? HOOK_REDIRECT : HOOK_DIRECT);
 	if (error && first == HOOK_AUTO) {
@@ -523,9 +530,7 @@ int shim_hook_install(void)
 			 error);
 		error = install(HOOK_REDIRECT);
 	}
-	if (error)
-		log_refused(error);
-	return error;
+	return error ? refuse(error) : 0;
 }
 
 static void wait_for_tasks(void)

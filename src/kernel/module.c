@@ -30,7 +30,7 @@ static int __init backend_init(void)
 	error = bio_pools_create();
 	if (error)
 		return error;
-	error = freezer_create_queue();
+	error = freezer_create_queues();
 	if (error)
 		goto pools;
 	error = stack_init();
@@ -41,7 +41,7 @@ static int __init backend_init(void)
 		return 0;
 	stack_exit();
 freezer:
-	freezer_destroy_queue();
+	freezer_destroy_queues();
 pools:
 	bio_pools_destroy();
 	return error;
@@ -49,7 +49,7 @@ pools:
 
 static void backend_exit(void)
 {
-	freezer_destroy_queue();
+	freezer_destroy_queues();
 	stack_exit();
 	image_major_unregister();
 	bio_wait_for_completions();

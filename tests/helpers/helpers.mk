@@ -16,9 +16,11 @@ helpers_programs := $(helpers_sources:tests/helpers/%.cpp=build/bin/%)
 
 helpers: $(helpers_programs)
 
+build/bin/bpf-hold: helpers_libraries := -lbpf -lelf -lz
+
 $(helpers_programs): build/bin/%: tests/helpers/%.cpp tests/helpers/helpers.mk
 	@mkdir -p $(@D) $(HELPERS_OBJ)
-	$(HELPERS_CXX) $(helpers_flags) -MF $(HELPERS_OBJ)/$*.d $< -static -o $@
+	$(HELPERS_CXX) $(helpers_flags) -MF $(HELPERS_OBJ)/$*.d $< -static -o $@ $(helpers_libraries)
 
 clean-helpers:
 	rm -rf $(HELPERS_OBJ) $(helpers_programs)

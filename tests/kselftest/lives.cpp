@@ -17,7 +17,10 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
+#include <atomic>
 #include <optional>
+#include <thread>
+#include <utility>
 
 using namespace kselftest;
 
@@ -401,4 +404,45 @@ TEST(a_store_that_is_suspended_holds_up_no_take_of_a_file_system, .timeout_secon
 	EXPECT(!exists(image.path() + "/new0"));
 	EXPECT(mount.holds_files("new", 4, 256));
 	EXPECT(!lost_image(snapshot, 0));
+}
+
+// The device of one file system stops answering between its freeze and its thaw, which waits for it then. The
+// other one is thawed all the same, whichever is named first.
+TEST(a_file_system_that_cannot_be_thawed_holds_up_no_other, .timeout_seconds = 240)
+{
+	const module::Parameter patience("drain_timeout_ms", std::to_string(6000 * slowdown()));
+	const NullDisk good(64), below(64), below_busy(64), store(64);
+	const DmDisk silent(linear_table(below, 0, 64 * kMib));
+	const DmDisk busy(linear_table(below_busy, 0, 64 * kMib)); // keeps the take waiting
+	const Control control;
+	make_file_system(good, "ext4");
+	make_file_system(silent, "ext4");
+	Mount mount(good), mount_of_silent(silent);
+
+	for (const auto &[first, second] :
+	     {std::pair<const Disk *, const Disk *>{&good, &silent}, {&silent, &good}}) {
+		const Snapshot snapshot(control, {first, second, &busy});
+		REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+		const Suspended busy_suspended(busy);
+		Child writer([&] { return BlockFile(busy).write(0, pattern(2, 8)); });
+		writer.wait_until_asleep();
+		std::atomic<int> taken = -1;
+		std::thread taker([&] { taken = snapshot.take(); });
+		usleep(2000000 * slowdown());
+		const Suspended suspended(silent);
+		std::atomic<bool> written = false;
+		std::thread writer_of_good([&] {
+			mount.write_files("new", 2, 64);
+			written = mount.sync() == 0;
+		});
+		EXPECT(wait_until([&] { return written.load(); }, 20));
+		EXPECT_EQ(taken.load(), -1);
+		suspended.resume();
+		busy_suspended.resume();
+		taker.join();
+		writer_of_good.join();
+		EXPECT_ERRNO(taken.load(), EBUSY);
+		EXPECT_EQ(writer.wait(), 0);
+		EXPECT_ERRNO(mount_of_silent.sync(), 0);
+	}
 }

@@ -66,6 +66,27 @@ TEST(a_tracker_goes_with_its_device)
 	EXPECT(wait_until([&] { return control.trackers() == 0; }));
 }
 
+// A tracker keeps neither a driver from being unloaded, nor what belongs to it: its memory is gone then, and the
+// name of the disk is free.
+TEST(a_driver_goes_from_under_a_tracker)
+{
+	const Control control;
+	const NullDisk store(64);
+	std::string name;
+	for (int round = 0; round < 3; round++) {
+		{
+			const PluggedDisk disk;
+			if (name.empty())
+				name = disk.name();
+			EXPECT_EQ(disk.name(), name);
+			(void)take_once(control, disk, store);
+			EXPECT_EQ(control.trackers(), 1u);
+		}
+		EXPECT(!exists("/sys/module/scsi_debug"));
+	}
+	EXPECT_EQ(trackers(control).size(), 0u);
+}
+
 // Readers of the image, writers of the origin and open files: errors, and an end.
 TEST(an_origin_that_goes_under_its_snapshot_gives_errors, .timeout_seconds = 120)
 {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Loads that fail, and tracking that cannot begin: everything is as before, and the next try succeeds.
-# vm: own-boot disks=2 timeout=180
+# vm: own-boot disks=2 timeout=240
 # vm-expect: Call Trace:
 # shellcheck disable=SC2317,SC2119 # Functions are called through check, or without their argument.
 # shellcheck source=tests/vm/tap
@@ -11,7 +11,7 @@
 . "$(dirname "$0")/lib/snapshot.sh"
 
 need python3
-plan 17
+plan 23
 
 # The same module by the name of blksnbp. With both loaded the second fails at its last but one step, when
 # the class of its node exists already (the kernel prints a trace then): all before that is to be undone.
@@ -92,8 +92,8 @@ no_hook()
 {
 	sysctl -q kernel.ftrace_enabled=0
 	later sysctl -q kernel.ftrace_enabled=1
-	fails_with 'busy' blksnap snapshot_create --device /dev/vdb &&
-		fails_with 'busy' blksnap snapshot_create --device /dev/vdb --device /dev/vdc
+	fails_with 'something else intercepts writes' blksnap snapshot_create --device /dev/vdb &&
+		fails_with 'something else intercepts writes' blksnap snapshot_create --device /dev/vdb --device /dev/vdc
 }
 check 'without ftrace nothing can be tracked' no_hook
 check 'and nothing is left' same "$(blksnap tracker_collect | head -1)$(blksnap snapshot_collect)" 'count=0'
@@ -101,5 +101,64 @@ sysctl -q kernel.ftrace_enabled=1
 check 'with it everything can' take_with_store /dev/vdc 65536 /dev/vdb
 destroy
 remove_trackers
+
+# --- somebody else at the hook ---------------------------------------------------------------
+
+# All of the module by another name, with a node of its own.
+other=$work/blksnbp-whole.ko
+make_other()
+{
+	python3 -c 'import sys; sys.stdout.buffer.write(open(sys.argv[1], "rb").read().replace(b"blksnap", b"blksnbp"))' \
+		"$module" >"$other"
+}
+
+with_other()
+{
+	# shellcheck disable=SC2016 # The inner shell expands it.
+	unshare --mount sh -c 'mount --bind /dev/blksnbp /dev/blksnap && exec "$@"' sh "$@"
+}
+
+# A livepatch modifies the instruction pointer like "ipmodify", tracers call directly.
+other_holds()
+{
+	local how=$1 its
+
+	insmod "$other" hook="$how" && its=$(with_other blksnap snapshot_create --device /dev/vdc) || return
+	fails_with 'something else intercepts writes' blksnap snapshot_create --device /dev/vdb || return
+	dmesg | grep -q 'blksnap: .* cannot be hooked: another user' || return
+	same "$(blksnap tracker_collect | head -1)$(blksnap snapshot_collect)" 'count=0' || return
+	with_other blksnap snapshot_destroy --id "$its" && with_other blksnap tracker_remove --device /dev/vdc &&
+		rmmod blksnbp
+}
+
+# An image is right, whichever way the writes come to the module.
+tracks()
+{
+	stamped-io fill /dev/vdb "$work/stamps" --count 512 --seed 1 >/dev/null || return
+	cp "$work/stamps" "$work/at-cut"
+	take_with_store /dev/vdc 65536 /dev/vdb || return
+	stamped-io write /dev/vdb "$work/stamps" --count 512 --seconds 2 --seed 2 >/dev/null || return
+	stamped-io read "$(image_of /dev/vdb)" "$work/at-cut" --count 512 --seconds 1 || return
+	dmesg | grep -q 'vdb: tracking begins' && destroy && remove_trackers
+}
+
+# With a program there already the module gets at the writes another way.
+beside_bpf()
+{
+	local result=0
+
+	coproc bpf-hold submit_bio_noacct || return
+	read -r -t $((30 * VM_SLOWDOWN)) held <&"${COPROC[0]}" && tracks || result=1
+	exec {COPROC[1]}>&-
+	wait
+	return $result
+}
+
+check 'the module under another name' make_other
+check 'while another module redirects the function, nothing can be tracked' other_holds ipmodify
+check 'while another module is called from it, nothing can be tracked' other_holds direct
+check 'when it is gone, everything can' tracks
+check 'a BPF program at the function' beside_bpf
+check 'when it is gone, everything can' tracks
 unload_module
 finish

@@ -27,6 +27,11 @@ constexpr std::array kCreateFailures{
 	KnownFailure{ENXIO, "there is no such device", "list the devices with lsblk"},
 	KnownFailure{EOPNOTSUPP, "a device is of a kind that cannot be tracked",
 		     "see the kernel log with dmesg"},
+	KnownFailure{EBUSY,
+		     "something else intercepts writes in the kernel, or the diff storage of "
+		     "another snapshot stands on a device",
+		     "see the kernel log with dmesg, which says what it is"},
+	KnownFailure{EAGAIN, "a device was replaced again and again", "try again"},
 };
 
 constexpr std::array kAppendFailures{
