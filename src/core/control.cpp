@@ -202,6 +202,7 @@ Result<Ref<Snapshot>> Control::begin_take(const Uuid &id)
 		return Errno::NoSpc;
 	for (Snapshot::Member &member : snapshot->members()) {
 		TRY(member.tracker->refresh());
+		TRY(check_trackable(member));
 		TRY(check_stores(member.bdev, member.tracker->info().name));
 	}
 	snapshot->set_state(Snapshot::State::Taking);

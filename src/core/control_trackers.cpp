@@ -45,6 +45,30 @@ Tracker *Control::find_tracker_of(DeviceNumber number)
 
 // --- attach ----------------------------------------------------------------------------------
 
+namespace
+{
+
+Errno refuse(const shim_bdev_info &info)
+{
+	shim_log(SHIM_LOG_ERROR, "%s: cannot be tracked: %s", info.name, info.untrackable_why);
+	return static_cast<Errno>(info.untrackable);
+}
+
+} // namespace
+
+// What could be tracked when the snapshot was created may have come to be written to without bios.
+Result<void> Control::check_trackable(Snapshot::Member &member)
+{
+	shim_bdev_info now;
+
+	shim_bdev_describe(member.bdev, &now);
+	if (!now.untrackable)
+		return {};
+	COVERAGE_MARK("control: a device cannot be taken any more");
+	member.tracker->cbt().start_generation();
+	return refuse(now);
+}
+
 Result<void> Control::hold(Snapshot &snapshot, DeviceNumber number, OpenDevice &device,
 			   Vector<Tracker *> &fresh)
 {
@@ -58,6 +82,13 @@ Result<void> Control::hold(Snapshot &snapshot, DeviceNumber number, OpenDevice &
 		shim_log(SHIM_LOG_ERROR, "%s: is in snapshot %s already; destroy that one first",
 			 device.info.name, tracker->holder->id().text().characters);
 		return Errno::Already;
+	}
+	if (device.info.untrackable) {
+		if (tracker) {
+			COVERAGE_MARK("control: a tracker may have missed writes");
+			detach(*tracker);
+		}
+		return refuse(device.info);
 	}
 	TRY(check_stores(device.bdev, device.info.name));
 	if (tracker && !tracker->refresh().ok()) {
@@ -84,11 +115,6 @@ Result<Tracker *> Control::attach(OpenDevice &device)
 {
 	const shim_bdev_info &info = device.info;
 
-	if (info.untrackable) {
-		shim_log(SHIM_LOG_ERROR, "%s: cannot be tracked: %s", info.name,
-			 info.untrackable_why);
-		return static_cast<Errno>(info.untrackable);
-	}
 	TRY(trackers_.reserve(trackers_.size() + 1));
 	Disk *disk = TRY(hooked_disk(device));
 	auto tracker = Tracker::create(device.bdev, info, *disk);

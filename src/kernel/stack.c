@@ -26,6 +26,7 @@
 static struct {
 	struct mutex lock; /* one question at a time */
 	struct work_struct work;
+	int (*find)(void);
 	struct gendisk *upper, *lower;
 	int answer;
 	unsigned int count;
@@ -92,7 +93,42 @@ static int add_lower_devices(const char *device)
 	return error == -ENOENT ? 0 : error;
 }
 
-/* --- the question -------------------------------------------------------------------------- */
+/* A request-based map of device mapper, as dm-multipath makes them, has a queue of its own and puts its
+ * requests into the queues below it: no bio tells of them there. Such a map has a directory "mq". */
+static int has_request_queue(const char *device)
+{
+	int error = add_names_in("class/block/%s/mq", device);
+
+	return error == -ENOENT ? 0 : error ? error : 1;
+}
+
+static int look_for_requests(void)
+{
+	int found = add_names_in("class/block/%s/holders", dev_name(disk_to_dev(question.lower)));
+	unsigned int i;
+
+	if (found == -ENOENT)
+		return 0;
+	for (i = 0; !found && i < question.count; i++)
+		if (!strncmp(question.names[i], "dm-", 3))
+			found = has_request_queue(question.names[i]);
+	return !found && question.too_large ? 1 : found;
+}
+
+/* --- what it stands on --------------------------------------------------------------------- */
+
+/* The name of the device itself is freed without a grace period. */
+static bool is_called(struct block_device *bdev, const char *name)
+{
+	char own[NAME_BYTES];
+	char *c;
+
+	snprintf(own, sizeof(own), "%pg", bdev);
+	for (c = own; *c; c++)
+		if (*c == '/')
+			*c = '!'; /* as directories have it */
+	return !strcmp(own, name);
+}
 
 static bool is_part_of(struct gendisk *disk, const char *name)
 {
@@ -102,7 +138,7 @@ static bool is_part_of(struct gendisk *disk, const char *name)
 
 	rcu_read_lock();
 	xa_for_each(&disk->part_tbl, number, part)
-		found |= !strcmp(dev_name(&part->bd_device), name);
+		found |= is_called(part, name);
 	rcu_read_unlock();
 	return found;
 }
@@ -120,25 +156,38 @@ static int look_for_lower(void)
 	return question.too_large ? 1 : error;
 }
 
+/* --- the question -------------------------------------------------------------------------- */
+
 static void answer(struct work_struct *work)
 {
 	question.count = 0;
 	question.too_large = false;
-	question.answer = look_for_lower();
+	question.answer = question.find();
 }
 
-int stack_reaches(struct gendisk *upper, struct gendisk *lower)
+static int ask(int (*find)(void), struct gendisk *upper, struct gendisk *lower)
 {
 	int result;
 
 	mutex_lock(&question.lock);
+	question.find = find;
 	question.upper = upper;
 	question.lower = lower;
-	schedule_work(&question.work);
+	schedule_work(&question.work); /* nothing is frozen yet that a new worker could need */
 	flush_work(&question.work);
 	result = question.answer;
 	mutex_unlock(&question.lock);
 	return result;
+}
+
+int stack_reaches(struct gendisk *upper, struct gendisk *lower)
+{
+	return ask(look_for_lower, upper, lower);
+}
+
+int stack_sends_requests(struct gendisk *lower)
+{
+	return ask(look_for_requests, NULL, lower);
 }
 
 int stack_init(void)

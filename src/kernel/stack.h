@@ -14,4 +14,8 @@ void stack_exit(void);
  * Context: process, may sleep. Return: 1, 0, or -errno if it cannot be found out. */
 int stack_reaches(struct gendisk *upper, struct gendisk *lower);
 
+/* Does a device above put requests into the queue of @lower, which nobody sees as bios? The caller holds
+ * @lower. Context: process, may sleep. Return: 1, 0, or -errno if it cannot be found out. */
+int stack_sends_requests(struct gendisk *lower);
+
 #endif

@@ -413,6 +413,60 @@ TEST(a_take_that_fails_half_way_is_undone, .timeout_seconds = 120)
 	EXPECT_EQ(find_damage(snapshot.image_of(plain), "ext4"), "");
 }
 
+// --- multipath -------------------------------------------------------------------------------
+
+namespace
+{
+
+std::string multipath_table(const Disk &path, const std::string &features)
+{
+	if (run({"modprobe", "--quiet", "dm-multipath"}).status)
+		skip("there is no dm-multipath here");
+	return "0 " + std::to_string(path.sectors()) + " multipath " + features +
+	       " 0 1 1 round-robin 0 1 1 " + path.path() + " 1";
+}
+
+} // namespace
+
+// Multipath puts requests into the queue of a path. Then no bio tells what is written there.
+TEST(a_path_of_multipath_is_refused)
+{
+	const NullDisk path(64), store(64);
+	const Control control;
+	blk_snap_cbt_info before;
+	{
+		const Snapshot snapshot(control, {&path}, Snapshot::Trackers::Keep);
+		snapshot.take_with(store);
+		before = tracker_of(control, path.number()).value();
+	}
+	{
+		const DmDisk map(multipath_table(path, "0"));
+		settle_udev();
+		EXPECT_ERRNO(try_create(control, {path.number()}), EOPNOTSUPP);
+		EXPECT_EQ(trackers(control).size(), 0u); // it has missed what was written since
+		Held held(map, store, 8192);
+		map.fill(1, 0, 8192);
+		EXPECT(held.image_is_right());
+	}
+	const Snapshot snapshot(control, {&path});
+	const auto after = tracker_of(control, path.number()).value();
+	EXPECT(memcmp(&before.generation_id, &after.generation_id, sizeof(after.generation_id)));
+	REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+	const DmDisk map(multipath_table(path, "0"));
+	settle_udev();
+	EXPECT_ERRNO(snapshot.take(), EOPNOTSUPP);
+}
+
+TEST(a_path_of_multipath_with_bios_is_seen)
+{
+	const NullDisk path(64), store(64);
+	const DmDisk map(multipath_table(path, "2 queue_mode bio"));
+	settle_udev();
+	Held held(path, store, 8192);
+	map.fill(1, 0, 8192);
+	EXPECT(held.image_is_right());
+}
+
 // --- other sizes -----------------------------------------------------------------------------
 
 TEST(a_device_that_grows_under_its_snapshot_keeps_its_image)

@@ -89,6 +89,7 @@ private:
 	Result<void> hold(Snapshot &snapshot, DeviceNumber number, OpenDevice &device,
 			  Vector<Tracker *> &fresh);
 	Result<Tracker *> attach(OpenDevice &device);
+	static Result<void> check_trackable(Snapshot::Member &member);
 	Result<Disk *> hooked_disk(OpenDevice &device);
 	void detach(Tracker &tracker);
 	void unhook(Disk &disk);

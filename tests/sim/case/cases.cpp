@@ -8,6 +8,7 @@ namespace sim
 
 // device_life.cpp
 void medium_is_exchanged(History &history);
+void device_is_written_to_without_bios(History &history);
 void slow_opens_hold_up_nobody(History &history);
 void device_is_replaced_after_its_open(History &history);
 void sweep_meets_destroy(History &history);
@@ -89,6 +90,7 @@ constexpr Case kCases[] = {
 	{"medium-is-exchanged", medium_is_exchanged},
 	{"slow-opens-hold-up-nobody", slow_opens_hold_up_nobody},
 	{"device-is-replaced-after-its-open", device_is_replaced_after_its_open},
+	{"device-is-written-to-without-bios", device_is_written_to_without_bios},
 	{"sweep-meets-destroy", sweep_meets_destroy},
 	{"number-of-another-device", number_of_another_device},
 	{"disk-is-met-again", disk_is_met_again},

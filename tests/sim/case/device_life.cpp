@@ -152,6 +152,32 @@ void device_is_replaced_after_its_open(History &history)
 	SIM_EXPECT(stage.info(fresh).device_capacity == 512 * 512);
 }
 
+// What is written past the bios is in no map: from then on the numbers of another generation count.
+void device_is_written_to_without_bios(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	stage.destroy(stage.taken(disk, store));
+	const auto first = stage.info(disk);
+	disk.untrackable = 95;
+	SIM_EXPECT(stage.try_create({&disk}) == -95);
+	std::vector<blk_snap_cbt_info> infos;
+	SIM_EXPECT(agent_ioctl::collect_trackers(infos) == 0 && infos.empty());
+	disk.untrackable = 0;
+
+	SnapshotModel &snapshot = stage.create({&disk});
+	stage.append(snapshot, store);
+	const auto second = stage.info(disk);
+	SIM_EXPECT(!same_generation(first, second));
+	disk.untrackable = 95;
+	SIM_EXPECT(agent_ioctl::take(snapshot.id) == -95);
+	disk.untrackable = 0;
+	stage.take(snapshot);
+	SIM_EXPECT(!same_generation(second, stage.info(disk)));
+	stage.destroy(snapshot);
+}
+
 // A disk without trackers stays until its last write has ended. It may be wanted again before.
 void disk_is_met_again(History &history)
 {
