@@ -52,6 +52,8 @@ constexpr std::array kTakeFailures{
 	KnownFailure{EALREADY, "it was taken before", "create another one"},
 	KnownFailure{ENODEV, "it has no devices, or one of them is gone",
 		     "destroy it and create another one"},
+	KnownFailure{EOPNOTSUPP, "a device is of a kind that cannot be tracked",
+		     "see the kernel log with dmesg"},
 	KnownFailure{ETIMEDOUT, "file systems did not freeze in time",
 		     "see the kernel log with dmesg, and try again"},
 	KnownFailure{EBUSY,
