@@ -4,8 +4,8 @@
  *
  * Opening a device, freezing and thawing its file system cannot be interrupted and may hang on a device
  * that does not answer, so each device has helpers of its own. The taker waits for all that freeze, but
- * not for ever. One that comes too late finds the freezer thawing and thaws what it just froze. Each
- * helper holds the freezer, and the freezer holds the devices open until its last user is gone. Thaws are
+ * not for ever. One that comes too late finds the freezer thawing and thaws what it just froze; so each
+ * of them holds the freezer, and the freezer holds the devices open until its last user is gone. Thaws are
  * waited for; but none waits for another one, whose device may be the reason for giving up.
  *
  * Only our own freeze is ever undone: the kernel counts freezes of a device (an outer one stays
@@ -31,8 +31,8 @@ struct shim_freezer {
 	struct kref users;
 	spinlock_t lock;
 	wait_queue_head_t helper_done;
-	struct list_head members;    /* changed by the taker only */
-	unsigned int freezes, thaws; /* under way */
+	struct list_head members; /* changed by the taker only */
+	unsigned int pending;
 	bool thawing;
 };
 
@@ -176,7 +176,7 @@ static bool settle_member(struct member *member, bool frozen)
 	spin_lock(&freezer->lock);
 	late = frozen && freezer->thawing;
 	member->state = frozen && !late ? MEMBER_FROZEN : MEMBER_THAWED;
-	freezer->freezes--;
+	freezer->pending--;
 	spin_unlock(&freezer->lock);
 	wake_up(&freezer->helper_done);
 	return late;
@@ -216,16 +216,10 @@ static void freeze_member(struct work_struct *work)
 static void thaw_member(struct work_struct *work)
 {
 	struct member *member = container_of(work, struct member, thaw);
-	struct shim_freezer *freezer = member->freezer;
 	unsigned int noio = memalloc_noio_save();
 
 	thaw(member->opened.bdev);
 	memalloc_noio_restore(noio);
-	spin_lock(&freezer->lock);
-	freezer->thaws--;
-	spin_unlock(&freezer->lock);
-	wake_up(&freezer->helper_done);
-	kref_put(&freezer->users, freezer_release);
 }
 
 /* --- the set ------------------------------------------------------------------------------- */
@@ -238,16 +232,6 @@ static bool has_member(struct shim_freezer *freezer, dev_t number)
 		if (member->number == number)
 			return true;
 	return false;
-}
-
-static void start_helper(struct shim_freezer *freezer, struct workqueue_struct *queue,
-			 struct work_struct *work, unsigned int *under_way)
-{
-	spin_lock(&freezer->lock);
-	(*under_way)++;
-	spin_unlock(&freezer->lock);
-	kref_get(&freezer->users);
-	queue_work(queue, work);
 }
 
 static void start_member(struct shim_freezer *freezer, dev_t number)
@@ -267,7 +251,11 @@ static void start_member(struct shim_freezer *freezer, dev_t number)
 	member->freezer = freezer;
 	member->number = number;
 	list_add(&member->link, &freezer->members);
-	start_helper(freezer, freezes, &member->freeze, &freezer->freezes);
+	spin_lock(&freezer->lock);
+	freezer->pending++;
+	spin_unlock(&freezer->lock);
+	kref_get(&freezer->users);
+	queue_work(freezes, &member->freeze);
 }
 
 /* Return: the number of the partition after @index, or 0. */
@@ -296,12 +284,12 @@ static void start_device(struct shim_freezer *freezer, struct block_device *bdev
 		start_member(freezer, number);
 }
 
-static bool all_done(struct shim_freezer *freezer, const unsigned int *under_way)
+static bool all_done(struct shim_freezer *freezer)
 {
 	bool done;
 
 	spin_lock(&freezer->lock);
-	done = !*under_way;
+	done = !freezer->pending;
 	spin_unlock(&freezer->lock);
 	return done;
 }
@@ -326,7 +314,7 @@ int shim_freezer_freeze(struct shim_freezer *freezer, struct shim_bdev *const *b
 
 	for (i = 0; i < count; i++)
 		start_device(freezer, bdevs[i]->bdev);
-	return wait_event_timeout(freezer->helper_done, all_done(freezer, &freezer->freezes),
+	return wait_event_timeout(freezer->helper_done, all_done(freezer),
 				  msecs_to_jiffies(timeout_ms))
 		       ? 0
 		       : -ETIMEDOUT;
@@ -344,9 +332,10 @@ void shim_freezer_thaw(struct shim_freezer *freezer)
 		if (READ_ONCE(member->state) != MEMBER_FROZEN)
 			continue;
 		WRITE_ONCE(member->state, MEMBER_THAWED);
-		start_helper(freezer, thaws, &member->thaw, &freezer->thaws);
+		queue_work(thaws, &member->thaw);
 	}
-	wait_event(freezer->helper_done, all_done(freezer, &freezer->thaws));
+	list_for_each_entry(member, &freezer->members, link)
+		flush_work(&member->thaw);
 }
 
 void shim_freezer_destroy(struct shim_freezer *freezer)

@@ -407,21 +407,23 @@ TEST(a_store_that_is_suspended_holds_up_no_take_of_a_file_system, .timeout_secon
 }
 
 // The device of one file system stops answering between its freeze and its thaw, which waits for it then. The
-// other one is thawed all the same, whichever is named first.
+// other one is thawed all the same, whichever is frozen first.
 TEST(a_file_system_that_cannot_be_thawed_holds_up_no_other, .timeout_seconds = 240)
 {
 	const module::Parameter patience("drain_timeout_ms", std::to_string(6000 * slowdown()));
-	const NullDisk good(64), below(64), below_busy(64), store(64);
-	const DmDisk silent(linear_table(below, 0, 64 * kMib));
+	const NullDisk below_first(64), below_second(64), below_busy(64), store(64);
+	const DmDisk first(linear_table(below_first, 0, 64 * kMib));
+	const DmDisk second(linear_table(below_second, 0, 64 * kMib));
 	const DmDisk busy(linear_table(below_busy, 0, 64 * kMib)); // keeps the take waiting
 	const Control control;
-	make_file_system(good, "ext4");
-	make_file_system(silent, "ext4");
-	Mount mount(good), mount_of_silent(silent);
+	make_file_system(first, "ext4");
+	make_file_system(second, "ext4");
+	Mount mount_of_first(first), mount_of_second(second);
 
-	for (const auto &[first, second] :
-	     {std::pair<const Disk *, const Disk *>{&good, &silent}, {&silent, &good}}) {
-		const Snapshot snapshot(control, {first, second, &busy});
+	for (const bool first_is_silent : {true, false}) {
+		const DmDisk &silent = first_is_silent ? first : second;
+		const Mount &good_mount = first_is_silent ? mount_of_second : mount_of_first;
+		const Snapshot snapshot(control, {&first, &second, &busy});
 		REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
 		const Suspended busy_suspended(busy);
 		Child writer([&] { return BlockFile(busy).write(0, pattern(2, 8)); });
@@ -432,17 +434,18 @@ TEST(a_file_system_that_cannot_be_thawed_holds_up_no_other, .timeout_seconds = 2
 		const Suspended suspended(silent);
 		std::atomic<bool> written = false;
 		std::thread writer_of_good([&] {
-			mount.write_files("new", 2, 64);
-			written = mount.sync() == 0;
+			good_mount.write_files("new", 2, 64);
+			written = good_mount.sync() == 0;
 		});
 		EXPECT(wait_until([&] { return written.load(); }, 20));
-		EXPECT_EQ(taken.load(), -1);
+		EXPECT_EQ(taken.load(), -1); // it waits for the silent one
 		suspended.resume();
 		busy_suspended.resume();
 		taker.join();
 		writer_of_good.join();
 		EXPECT_ERRNO(taken.load(), EBUSY);
 		EXPECT_EQ(writer.wait(), 0);
-		EXPECT_ERRNO(mount_of_silent.sync(), 0);
 	}
+	EXPECT_ERRNO(mount_of_first.sync(), 0);
+	EXPECT_ERRNO(mount_of_second.sync(), 0);
 }
