@@ -214,6 +214,43 @@ void image_write_ends_with_the_image(History &history)
 	stage.destroy(snapshot);
 }
 
+// More copies are waited for than are looked at at once. All who wait go on, whoever it is that loses the
+// image or ends it, and though copies complete meanwhile.
+void loss_releases_a_crowd(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(4096);
+	Device &store = stage.store(8192);
+	Random &random = world().random;
+	world().params.cow_memory_limit_kib = 16384;
+	world().params.cow_timeout_ms = 2000;
+	world().params.parked_limit = 1024;
+	world().image_may_be_lost = true;
+	SnapshotModel &snapshot = stage.taken(disk, store);
+	bool destroyed = false;
+	disk.hung = true;
+	for (u32 i = 0; i < 200; i++)
+		stage.spawn("writer", [&, i] { SIM_EXPECT(stage.write(disk, i * 16, 8) == 0); });
+	switch (random.below(3)) {
+	case 0:
+		scheduler().sleep(2'000'000);
+		stage.expect_corrupted(snapshot, disk, 110);
+		break;
+	case 1:
+		scheduler().sleep(random.between(1'900'000, 2'600'000));
+		break;
+	default:
+		scheduler().sleep(random.below(100'000));
+		stage.spawn("destroyer", [&] { stage.destroy(snapshot); });
+		destroyed = true;
+		scheduler().sleep(random.below(10'000));
+	}
+	disk_resume(disk);
+	stage.join();
+	if (!destroyed)
+		stage.destroy(snapshot);
+}
+
 // A parked write is released when nobody tracks its disk any more. While it is on its way down the disk is
 // not taken away; and then it meets a new snapshot, for which too many writes are parked: who releases them
 // all must not wait for that.
