@@ -228,6 +228,8 @@ void loss_releases_a_crowd(History &history)
 	world().image_may_be_lost = true;
 	SnapshotModel &snapshot = stage.taken(disk, store);
 	bool destroyed = false;
+	u32 released = 0;
+	world().on_release = [&] { released++; };
 	disk.hung = true;
 	for (u32 i = 0; i < 200; i++)
 		stage.spawn("writer", [&, i] { SIM_EXPECT(stage.write(disk, i * 16, 8) == 0); });
@@ -235,6 +237,8 @@ void loss_releases_a_crowd(History &history)
 	case 0:
 		scheduler().sleep(2'000'000);
 		stage.expect_corrupted(snapshot, disk, 110);
+		scheduler().sleep(100'000);
+		SIM_EXPECT(released == 200);
 		break;
 	case 1:
 		scheduler().sleep(random.between(1'900'000, 2'600'000));
@@ -247,6 +251,7 @@ void loss_releases_a_crowd(History &history)
 	}
 	disk_resume(disk);
 	stage.join();
+	world().on_release = nullptr;
 	if (!destroyed)
 		stage.destroy(snapshot);
 }
