@@ -18,6 +18,7 @@ void no_memory_for_a_generation(History &history);
 // copying.cpp
 void large_writes(History &history);
 void large_copies_are_found(History &history);
+void long_zeroes_are_walked_once(History &history);
 void refused_writes_wait_for_nothing(History &history);
 void page_is_passed_on(History &history);
 void slow_store_is_waited_for(History &history);
@@ -97,6 +98,7 @@ constexpr Case kCases[] = {
 	{"no-memory-for-a-generation", no_memory_for_a_generation},
 	{"large-writes", large_writes},
 	{"large-copies-are-found", large_copies_are_found},
+	{"long-zeroes-are-walked-once", long_zeroes_are_walked_once},
 	{"refused-writes-wait-for-nothing", refused_writes_wait_for_nothing},
 	{"page-is-passed-on", page_is_passed_on},
 	{"slow-store-is-waited-for", slow_store_is_waited_for},

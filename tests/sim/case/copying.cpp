@@ -2,7 +2,12 @@
 //
 // Cases: copies on their way, and who waits for them.
 #include <case/stage.hpp>
+#include <blksnap/base/mark.hpp>
+#include <cstring>
 #include <world/report.hpp>
+
+extern "C" blksnap::CoverageMark __start_coverage_marks[] __attribute__((weak));
+extern "C" blksnap::CoverageMark __stop_coverage_marks[] __attribute__((weak));
 
 namespace sim
 {
@@ -26,6 +31,15 @@ public:
 private:
 	ForeignIo io_;
 };
+
+// How often the core came by.
+u64 hits(const char *name)
+{
+	for (auto *mark = __start_coverage_marks; mark != __stop_coverage_marks; mark++)
+		if (!std::strcmp(mark->name, name))
+			return mark->hits;
+	fail("case", "no such mark: %s", name);
+}
 
 } // namespace
 
@@ -80,6 +94,30 @@ void large_copies_are_found(History &history)
 	disk_resume(store);
 	scheduler().sleep(500'000);
 	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 8192) == 0);
+	stage.destroy(snapshot);
+}
+
+// Every other block is preserved, so that each slice has copies to wait for. What is preserved is not
+// looked at again on each wake: a device would be busy with a write of GiBs for minutes.
+void long_zeroes_are_walked_once(History &history)
+{
+	constexpr u32 kBlocks = 4096, kSliceBlocks = 128;
+	constexpr const char *kSlice = "diff_area: a slice of a write is preserved";
+	Stage stage(history);
+	Device &disk = stage.disk(kBlocks * 8);
+	Device &store = stage.store(2 * kBlocks * 8);
+	world().params.cow_memory_limit_kib = 65536;
+	SnapshotModel &snapshot = stage.taken(disk, store);
+	for (u64 block = 0; block < kBlocks; block += 2)
+		SIM_EXPECT(stage.write(disk, block * 8, 8) == 0);
+	const u64 before = hits(kSlice);
+	ForeignIo io(disk, world().random.one_in(2) ? Op::WriteZeroes : Op::Erase, 0, kBlocks * 8);
+	io.submit();
+	io.wait();
+	SIM_EXPECT(io.status() == 0);
+	SIM_EXPECT(hits(kSlice) - before <= 2 * kBlocks / kSliceBlocks);
+	for (u64 sector = 0; sector < kBlocks * 8; sector += 4096)
+		SIM_EXPECT(stage.read(*snapshot.images[0], sector, 4096) == 0);
 	stage.destroy(snapshot);
 }
 
