@@ -25,6 +25,7 @@ void slow_store_is_waited_for(History &history);
 void another_members_progress_is_none(History &history);
 void image_write_ends_with_the_image(History &history);
 void loss_releases_a_crowd(History &history);
+void loss_drops_many_copies(History &history);
 void released_write_meets_a_new_snapshot(History &history);
 
 // image.cpp
@@ -105,6 +106,7 @@ constexpr Case kCases[] = {
 	{"another-members-progress-is-none", another_members_progress_is_none},
 	{"image-write-ends-with-the-image", image_write_ends_with_the_image},
 	{"loss-releases-a-crowd", loss_releases_a_crowd},
+	{"loss-drops-many-copies", loss_drops_many_copies},
 	{"released-write-meets-a-new-snapshot", released_write_meets_a_new_snapshot},
 	{"stored-copy-takes-no-readers", stored_copy_takes_no_readers},
 	{"image-is-lost-under-overtaken-reads", image_is_lost_under_overtaken_reads},

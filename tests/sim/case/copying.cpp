@@ -294,6 +294,36 @@ void loss_releases_a_crowd(History &history)
 		stage.destroy(snapshot);
 }
 
+// The store does not answer and has more copies than it takes at once, then the image is lost. They go piece
+// by piece, and the image of another device is stored.
+void loss_drops_many_copies(History &history)
+{
+	constexpr u32 kCopies = 1500;
+	Stage stage(history);
+	Device &disk = stage.disk(kCopies * 16);
+	Device &other = stage.disk(256);
+	Device &store = stage.store(kCopies * 16);
+	world().params.cow_memory_limit_kib = 65536;
+	world().image_may_be_lost = true;
+	SnapshotModel &snapshot = stage.create({&disk, &other});
+	stage.append(snapshot, store);
+	stage.take(snapshot);
+	store.hung = true;
+	for (u64 i = 1; i < kCopies; i++)
+		SIM_EXPECT(stage.write(disk, i * 16, 8) == 0);
+	SIM_EXPECT(stage.write(other, 0, 256) == 0);
+	disk.faults.read_permille = 1000;
+	SIM_EXPECT(stage.write(disk, 0, 8) == 0);
+	stage.expect_corrupted(snapshot, disk, 5);
+	disk.faults.read_permille = 0;
+	const u64 before = hits("diff_storage: an image is lost with many copies");
+	disk_resume(store);
+	scheduler().sleep(500'000);
+	SIM_EXPECT(hits("diff_storage: an image is lost with many copies") > before);
+	SIM_EXPECT(stage.read(*snapshot.images[1], 0, 256) == 0);
+	stage.destroy(snapshot);
+}
+
 // A parked write is released when nobody tracks its disk any more. While it is on its way down the disk is
 // not taken away; and then it meets a new snapshot, for which too many writes are parked: who releases them
 // all must not wait for that.
