@@ -201,7 +201,7 @@ void slow_store_is_waited_for(History &history)
 }
 
 // A device does not answer reads, while copies of another member of the snapshot are stored all the time: they
-// help nobody who waits for the first one.
+// help nobody who waits for the first one, though that had copies in the store before.
 void another_members_progress_is_none(History &history)
 {
 	Stage stage(history);
@@ -213,6 +213,8 @@ void another_members_progress_is_none(History &history)
 	SnapshotModel &snapshot = stage.create({&stuck, &busy});
 	stage.append(snapshot, store);
 	stage.take(snapshot);
+	SIM_EXPECT(stage.write(stuck, 128, 8) == 0);
+	scheduler().sleep(500'000); // it is stored
 	stuck.hung = true;
 	stage.spawn("writer", [&] { SIM_EXPECT(stage.write(stuck, 0, 8) == 0); });
 	for (u64 sector = 0; sector < 480; sector += 8) {
