@@ -4,8 +4,6 @@
 #include <blksnap/core/cbt_map.hpp>
 #include <blksnap/base/mark.hpp>
 
-#include <blksnap/port/lock.h>
-
 namespace blksnap
 {
 
@@ -285,31 +283,27 @@ void CbtMap::commit_renewal()
 	damaged_.store(false, Order::Release);
 }
 
-void CbtMap::finish_switch()
+void CbtMap::drop_switch()
 {
-	if (!retired_)
-		return;
-	shim_rcu_synchronize();
-	retired_.reset();
-}
-
-void CbtMap::cancel_switch()
-{
-	ASSERT(switch_ != Switch::Idle);
+	ASSERT(switch_ != Switch::Idle && !retired_);
 	COVERAGE_MARK("cbt_map: a switch is cancelled");
 	write_.load(Order::Relaxed)->mirror.store(nullptr, Order::Release);
 	if (switch_ == Switch::Copying)
-		shim_rcu_synchronize();
+		retired_ = std::move(next_readable_);
 	next_readable_.reset();
 	next_write_.reset();
 	switch_ = Switch::Idle;
 }
 
-void CbtMap::release_readable()
+void CbtMap::hide_readable()
 {
-	Own<Table> table(readable_.exchange(nullptr, Order::AcqRel));
-	if (table)
-		shim_rcu_synchronize();
+	ASSERT(!retired_);
+	retired_ = Own<Table>(readable_.exchange(nullptr, Order::AcqRel));
+}
+
+void CbtMap::free_retired()
+{
+	retired_.reset();
 }
 
 // --- generations -------------------------------------------------------------------------------

@@ -169,11 +169,8 @@ Result<void> Control::take_snapshot(const Uuid &id)
 	}
 	{
 		Mutex::Guard guard(lock_);
-		if (!result.ok()) {
+		if (!result.ok())
 			snapshot->covering = false;
-			for (Snapshot::Member &member : snapshot->members())
-				member.tracker->cbt().release_readable();
-		}
 		snapshot->set_state(result.ok() ? Snapshot::State::Taken
 						: Snapshot::State::Created);
 	}

@@ -52,17 +52,20 @@ DiffArea::~DiffArea()
 // --- origin writes ---------------------------------------------------------------------------
 
 // In slices, so that a bio of GiBs does not keep interrupts off: blocks only ever go towards Stored,
-// so what a slice found preserved stays so.
+// so what a slice found preserved stays so. A bio that is woken begins at its first block again, but what
+// earlier slices found is known by now, without a look at the map.
 DiffArea::Preserve DiffArea::preserve(bio *bio, SectorRange range, bool may_read)
 {
 	const u64 end = end_block(range);
+	u64 block = first_block(range);
 	Preserve result;
 
-	for (u64 block = first_block(range); block < end;) {
+	while ((block = known_.known_until(block, end)) < end) {
 		Scan scan;
 		result = preserve_slice(bio, scan, block, end, may_read);
 		if (result.parked || result.claimed)
 			break;
+		COVERAGE_MARK("diff_area: a slice of a write is preserved");
 		block = scan.next;
 	}
 	return result;
@@ -98,7 +101,7 @@ void DiffArea::park(State &state, bio *bio, Scan &scan)
 {
 	shim_bio_prepare_park(bio);
 	if (scan.wait_for)
-		scan.wait_for->origin_waiters.push_back(bio);
+		state.waiters.add(*scan.wait_for, CopyUse::Origin, bio);
 	else
 		state.origin_budget.wait(bio);
 }
@@ -343,8 +346,9 @@ void DiffArea::on_copy_read(Copy &head, int error)
 			}
 			copy->state = Copy::State::Buffered;
 			copy->in_store = true;
+			state.in_store++;
 			known_.add(copy->first, copy->end());
-			origin.splice_back(copy->origin_waiters);
+			state.waiters.take(*copy, CopyUse::Origin, origin);
 			to_store.push_back(*copy);
 			hurry |= !copy->image_waiters.empty();
 		}
@@ -369,8 +373,8 @@ void DiffArea::retire(State &state, Copy &copy)
 
 	ASSERT(copy.pins == 0);
 	state.copies.remove(copy);
-	origin.splice_back(copy.origin_waiters);
-	image.splice_back(copy.image_waiters);
+	state.waiters.take(copy, CopyUse::Origin, origin);
+	state.waiters.take(copy, CopyUse::Image, image);
 	budget(state, use).end(copy, woken);
 	wake(CopyUse::Origin, origin);
 	wake(CopyUse::Image, image);
@@ -403,6 +407,7 @@ void DiffArea::finish(Copy &copy)
 	note_progress();
 	state_.with([&](State &state) {
 		copy.in_store = false;
+		state.in_store--;
 		if (copy.pins == 0)
 			retire(state, copy);
 	});
@@ -527,7 +532,7 @@ DiffArea::ImageWrite DiffArea::prepare_image_write(bio *bio, SectorRange range)
 			state.to_read.splice_back(scan.started);
 			Copy *copy = first_copy(state, block, scan.next);
 			if (copy)
-				copy->image_waiters.push_back(bio);
+				state.waiters.add(*copy, CopyUse::Image, bio);
 			else if (scan.starved)
 				state.image_budget.wait(bio);
 			return copy || scan.starved ? ImageWrite::Parked : ImageWrite::Ready;

@@ -54,7 +54,8 @@ void DiffArea::end()
 }
 
 // Publishes the state first, releases the bios after: a write that goes on cannot meet a reader
-// who still believes the image. Return: whether it was open.
+// who still believes the image. Once it is closed nobody parks, so there is an end to those who wait, also
+// if others find it closed meanwhile and release some. Return: whether it was open.
 bool DiffArea::close(int failure)
 {
 	BioList origin;
@@ -64,21 +65,33 @@ bool DiffArea::close(int failure)
 			return false;
 		state.closed = true;
 		failure_.store(failure, Order::Release);
-		state.copies.for_each([&](Copy &copy) {
-			origin.splice_back(copy.origin_waiters);
-			image.splice_back(copy.image_waiters);
-		});
 		state.origin_budget.wake_all(origin);
 		state.image_budget.wake_all(image);
 		wake(CopyUse::Origin, origin);
 		wake(CopyUse::Image, image);
 		return true;
 	});
+	while (release_some())
+		COVERAGE_MARK("diff_area: many wait for copies of an image that is lost");
 	if (was_open) {
 		shim_work_queue(work_);
 		storage_.flush();
 	}
 	return was_open;
+}
+
+// Return: whether somebody still waits.
+bool DiffArea::release_some()
+{
+	BioList origin;
+	BioList image;
+
+	return state_.with([&](State &state) {
+		const bool more = state.waiters.take_some(kReleasedCopies, origin, image);
+		wake(CopyUse::Origin, origin);
+		wake(CopyUse::Image, image);
+		return more;
+	});
 }
 
 void DiffArea::drain()
@@ -95,11 +108,8 @@ void DiffArea::tick(u32 elapsed_ms)
 	bool waiting = false;
 	bool storing = false;
 	state_.with([&](State &state) {
-		waiting = state.origin_budget.has_waiters();
-		state.copies.for_each([&](Copy &copy) {
-			waiting |= !copy.origin_waiters.empty();
-			storing |= copy.in_store;
-		});
+		waiting = state.origin_budget.has_waiters() || state.waiters.any(CopyUse::Origin);
+		storing = state.in_store;
 	});
 	// The storage serves other devices, too: that it moves tells something only if it has copies of this one,
 	// which may stand behind those of others.
@@ -135,6 +145,7 @@ Result<void> DiffArea::fill_pools()
 {
 	TRY(spares_.refill(kSpareInserts, Gfp::Kernel));
 	return state_.with_unshared([&](State &state) -> Result<void> {
+		TRY(state.copies.init(max(limits_.limit_pages, limits_.reserve_pages)));
 		TRY(state.origin_budget.fill(*this, CopyUse::Origin, limits_.reserve_pages,
 					     limits_.limit_pages));
 		return state.image_budget.fill(*this, CopyUse::Image, kImageReservePages,

@@ -135,15 +135,16 @@ void DiffStorage::run_store()
 			fail_without_space();
 		else if (fill == Fill::Batch)
 			write_batch(*batch);
-		else
+		else if (fill == Fill::Nothing)
 			return;
 	}
 }
 
-// Takes copies from the queue for one contiguous write. Copies of a lost image are dropped.
+// Takes copies from the queue for one contiguous write. Copies of a lost image are dropped, some at a time.
 DiffStorage::Fill DiffStorage::fill_batch(State &state, StoreBatch &batch, CopyQueue &dropped)
 {
 	u32 room = 0;
+	u32 lost = 0;
 
 	batch.parts_count = 0;
 	batch.pages = 0;
@@ -153,6 +154,10 @@ DiffStorage::Fill DiffStorage::fill_batch(State &state, StoreBatch &batch, CopyQ
 	}
 	while (Copy *copy = state.queue.front()) {
 		if (copy->area.failed()) {
+			if (lost++ == kDropped) {
+				COVERAGE_MARK("diff_storage: an image is lost with many copies");
+				return batch.pages ? Fill::Batch : Fill::Dropped;
+			}
 			state.queue.remove(*copy);
 			state.queued_pages -= copy->blocks - copy->assigned;
 			copy->assigned = copy->blocks;

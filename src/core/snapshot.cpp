@@ -29,10 +29,8 @@ void Snapshot::add_member(Tracker &tracker, shim_bdev *bdev)
 
 void Snapshot::release()
 {
-	for (Member &member : members_) {
-		member.tracker->cbt().release_readable();
+	for (Member &member : members_)
 		member.tracker->holder = nullptr;
-	}
 }
 
 void Snapshot::close()
@@ -82,13 +80,23 @@ Result<void> Snapshot::cut(const shim_params &params)
 		result = cut.run();
 		held_up_us_ = cut.held_up_us();
 	}
-	for (u32 i = 0; i < begun; i++) {
-		if (result.ok())
-			members_[i].tracker->cbt().finish_switch();
-		else
-			members_[i].tracker->cbt().cancel_switch();
-	}
+	for (u32 i = 0; i < begun && !result.ok(); i++)
+		members_[i].tracker->cbt().drop_switch();
+	free_retired_maps();
 	return result;
+}
+
+void Snapshot::free_retired_maps()
+{
+	bool any = false;
+
+	for (Member &member : members_)
+		any |= member.tracker->cbt().has_retired();
+	if (!any)
+		return;
+	shim_rcu_synchronize();
+	for (Member &member : members_)
+		member.tracker->cbt().free_retired();
 }
 
 Result<void> Snapshot::show()
@@ -102,7 +110,8 @@ Result<void> Snapshot::show()
 }
 
 // Dead first: parked writes go, image requests fail, so that dirty pages of a mounted image end
-// and its device can be removed. Then wait for what is below us.
+// and its device can be removed. Then wait for what is below us. The readable maps go, too: while this
+// snapshot is neither Created nor Taken nobody else asks for them but in an RCU read section.
 void Snapshot::dismantle()
 {
 	if (watch_) {
@@ -116,12 +125,16 @@ void Snapshot::dismantle()
 	for (Member &member : members_)
 		if (member.image)
 			member.image->remove();
-	for (Member &member : members_)
+	for (Member &member : members_) {
 		member.tracker->publish_area(nullptr);
+		member.tracker->cbt().hide_readable();
+	}
 	shim_rcu_synchronize();
-	for (Member &member : members_)
+	for (Member &member : members_) {
+		member.tracker->cbt().free_retired();
 		if (member.area)
 			member.area->drain();
+	}
 	storage_->drain();
 	for (Member &member : members_) {
 		member.image.reset();

@@ -2,6 +2,7 @@
 //
 // CBT map: sizes, marks, numbers, the switch at each of its steps.
 #include "cbt_map_fixture.hpp"
+#include "fake_port.hpp"
 
 using namespace blksnap;
 
@@ -127,6 +128,39 @@ TEST(cbt_map, copy_keeps_newer_marks_of_the_same_word)
 	Bytes expected(20, 1);
 	expected[3] = expected[17] = 2;
 	EXPECT_EQ(contents(*map), expected);
+}
+
+TEST(cbt_map, one_grace_period_is_enough_for_many_maps)
+{
+	std::vector<Own<CbtMap>> maps;
+	for (u32 i = 0; i < 5; i++) {
+		maps.push_back(make_map(6 * kBlock));
+		take(*maps[i]);
+	}
+	const auto together = [&](auto &&step) {
+		const auto before = fake::grace_periods();
+		const long allocated = fake::live_allocations();
+		for (auto &map : maps)
+			step(*map);
+		EXPECT_EQ(fake::live_allocations(), allocated);
+		EXPECT_EQ(fake::grace_periods(), before);
+		shim_rcu_synchronize();
+		for (auto &map : maps) {
+			EXPECT_TRUE(map->has_retired());
+			map->free_retired();
+			EXPECT_FALSE(map->readable() || map->has_retired());
+		}
+		EXPECT_EQ(fake::live_allocations(), allocated - 5 * 2);
+	};
+	together([](CbtMap &map) { map.hide_readable(); });
+	for (auto &map : maps)
+		ASSERT_TRUE(map->begin_switch().ok());
+	together([](CbtMap &map) { map.drop_switch(); });
+	for (auto &map : maps) {
+		map->hide_readable();
+		EXPECT_FALSE(map->has_retired());
+		take(*map);
+	}
 }
 
 TEST(cbt_map, cancelled_switch_changes_nothing)

@@ -18,6 +18,7 @@ namespace
 class CopyTableTest : public testing::Test
 {
 protected:
+	CopyTableTest() { EXPECT_TRUE(table_.init(8192).ok()); }
 	~CopyTableTest() override
 	{
 		for (Copy *copy : copies_) {
@@ -82,6 +83,47 @@ TEST_F(CopyTableTest, regions_in_one_bucket_are_kept_apart)
 	EXPECT_EQ(table_.find(far), nullptr);
 	EXPECT_EQ(table_.gap(4, 1000), 1000u);
 	EXPECT_EQ(table_.find(far + 5 * Copy::kRegionBlocks), copies_[5]);
+}
+
+// Chains are walked with interrupts off: they must not grow with the limit.
+TEST(copy_table, chains_are_short_whatever_the_number_of_copies)
+{
+	for (const u32 count : {256u, 8192u, 1u << 17}) {
+		std::mt19937_64 random(count);
+		std::vector<Copy *> copies;
+		CopyTable table;
+		ASSERT_TRUE(table.init(count).ok());
+		for (u32 i = 0; i < count; i++) { // one block each, on a device of 16 TiB
+			Copy *copy = Copy::create(fake::no_area(), CopyUse::Origin, 1, false,
+						  Gfp::Kernel);
+			copy->first = random() % (u64{1} << 32);
+			copy->blocks = 1;
+			table.insert(*copy);
+			copies.push_back(copy);
+		}
+		u32 longest = 0;
+		for (Copy *copy : copies)
+			longest = std::max(longest, table.chain(copy->first));
+		EXPECT_LE(longest, 40u) << count;
+		for (Copy *copy : copies) {
+			table.remove(*copy);
+			destroy(copy);
+		}
+	}
+}
+
+TEST(copy_table, says_that_there_is_no_memory)
+{
+	const long before = fake::live_allocations();
+	{
+		CopyTable table;
+		fake::fail_allocation(1);
+		EXPECT_EQ(table.init(1u << 24).error(), Errno::NoMem);
+		EXPECT_EQ(table.find(0), nullptr);
+		EXPECT_EQ(table.gap(0, 5), 5u);
+		EXPECT_TRUE(table.init(~0u).ok());
+	}
+	EXPECT_EQ(fake::live_allocations(), before);
 }
 
 TEST_F(CopyTableTest, agrees_with_a_list)

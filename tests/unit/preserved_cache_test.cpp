@@ -35,6 +35,19 @@ TEST(preserved_cache, knows_what_was_added_and_not_its_neighbours)
 	EXPECT_TRUE(cache.knows(28, 97));
 }
 
+TEST(preserved_cache, tells_how_far_it_knows)
+{
+	PreservedCache cache;
+	ASSERT_TRUE(cache.init(1 << 20).ok());
+	EXPECT_EQ(cache.known_until(7, 1000), 7u);
+	cache.add(30, 97);
+	EXPECT_EQ(cache.known_until(30, 97), 97u);
+	EXPECT_EQ(cache.known_until(40, 50), 50u);
+	EXPECT_EQ(cache.known_until(40, 1000), 96u); // only one block of that group is
+	EXPECT_EQ(cache.known_until(29, 1000), 29u);
+	EXPECT_EQ(cache.known_until(50, 50), 50u);
+}
+
 TEST(preserved_cache, a_group_replaces_another_of_the_same_index)
 {
 	PreservedCache cache;

@@ -19,7 +19,8 @@
 //     gate closed, drained     no mark() is running any more
 //     commit_switch()          pointers and numbers; constant time
 //     gate open
-//     finish_switch()          frees what commit_switch() put aside
+//     shim_rcu_synchronize()   if it is wanted: see has_retired()
+//     free_retired()           frees what commit_switch() put aside
 //
 // At number 255, and while damaged, begin_switch() prepares two empty maps instead and
 // commit_switch() puts them in place: a new generation, as if born just before this take.
@@ -29,11 +30,12 @@
 // other data, and the gate, or the grace period, orders marks against the switch. The number
 // changes only while the gate is closed and drained, so that mark() may store without comparing.
 //
-// Control calls (all but mark, mark_both, covers) are serialised by the caller.
+// Control calls (all but mark, mark_both, covers, info) are serialised by the caller.
 #pragma once
 
 #include <blksnap/base/memory.hpp>
 #include <blksnap/core/uuid.hpp>
+#include <blksnap/port/lock.h>
 
 namespace blksnap
 {
@@ -82,13 +84,34 @@ public:
 	void copy();
 	// Context: any, the gate closed and drained. Cannot fail.
 	void commit_switch();
-	void finish_switch();
 	// Instead of commit_switch(): as if begin_switch() had not been called.
-	void cancel_switch();
-
+	void drop_switch();
 	// The snapshot has ended, or the take failed after commit_switch(): numbers stay advanced.
 	// A no-op without readable map.
-	void release_readable();
+	void hide_readable();
+
+	// What the last of these three put aside may still be marked in. Before the next one it is freed, a
+	// grace period later: the caller's, once for all devices.
+	bool has_retired() const { return static_cast<bool>(retired_); }
+	void free_retired();
+
+	// The same for one map, each with a grace period of its own.
+	void finish_switch()
+	{
+		if (has_retired())
+			shim_rcu_synchronize();
+		free_retired();
+	}
+	void cancel_switch()
+	{
+		drop_switch();
+		finish_switch();
+	}
+	void release_readable()
+	{
+		hide_readable();
+		finish_switch();
+	}
 
 	// Doubt about the map: forgets everything under a new id. Without memory for it the map
 	// stays, damaged. A held readable map keeps its id and contents.
@@ -100,7 +123,7 @@ public:
 	bool readable() const { return readable_.load(Order::Acquire) != nullptr; }
 	// Of the readable map while there is one (it keeps the id of its cut), else of the write map.
 	Info info() const;
-	// Copies bytes of the readable map, which stays until release_readable(); marks may raise them
+	// Copies bytes of the readable map, which stays until hide_readable(); marks may raise them
 	// meanwhile. Return: how many, fewer than `length` at the end, 0 exactly there. EPERM without
 	// readable map, EINVAL beyond its end.
 	Result<u32> read(u32 offset, u32 length, u8 *to) const;

@@ -47,6 +47,8 @@ struct Copy final : IoOwner {
 	u32 stores_left = 0;	// store writes in flight; guarded by the storage
 	BioList origin_waiters; // until Buffered
 	BioList image_waiters;	// image writes: until Buffered, then until stored
+	ListHook origin_waited_hook;
+	ListHook image_waited_hook;
 	ListHook table_hook;
 	ListHook queue_hook; // to be read, then to be stored
 	Copy *next_in_read = nullptr;

@@ -15,6 +15,7 @@
 #include <blksnap/core/chunk_map.hpp>
 #include <blksnap/core/copy_budget.hpp>
 #include <blksnap/core/copy_table.hpp>
+#include <blksnap/core/copy_waiters.hpp>
 #include <blksnap/core/event_queue.hpp>
 #include <blksnap/core/excluded_ranges.hpp>
 #include <blksnap/core/preserved_cache.hpp>
@@ -140,6 +141,8 @@ private:
 	// How far one slice of a walk looks, and begins copies: interrupts are off meanwhile.
 	static constexpr u32 kWalkLookups = 128;
 	static constexpr u64 kWalkBlocks = 512;
+	// Of how many copies the waiters are released at once, for the same reason.
+	static constexpr u32 kReleasedCopies = 64;
 	// Extents that can be mapped without memory, at least: who frees memory may be waiting for it. Far
 	// more than that are, as most need no node: a page of 4 nodes for some hundred copies.
 	static constexpr u32 kSpareInserts = 8;
@@ -148,6 +151,8 @@ private:
 	struct State {
 		ChunkMap map;
 		CopyTable copies;
+		CopyWaiters waiters;
+		u32 in_store = 0; // copies of which that is true
 		CopyBudget origin_budget;
 		CopyBudget image_budget;
 		ExcludedRanges excluded;
@@ -192,6 +197,7 @@ private:
 	void leave_to_worker(Copy &copy);
 	Result<void> fill_pools();
 	bool close(int failure);
+	bool release_some();
 	void retire(State &state, Copy &copy);
 
 	Tracker &tracker_;

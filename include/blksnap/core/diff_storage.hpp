@@ -97,6 +97,8 @@ private:
 	static constexpr u32 kBatches = 4;
 	static constexpr u32 kGatherPages = 128;
 	static constexpr u32 kGatherMs = 20;
+	// Copies that are dropped at once: interrupts are off meanwhile.
+	static constexpr u32 kDropped = 128;
 
 	struct State {
 		StorageRanges ranges;
@@ -107,7 +109,7 @@ private:
 		u32 low_mark_units = 1; // ask when less than this is free: half of the last portion
 		IntrusiveList<StoreBatch, &StoreBatch::idle_hook> idle;
 	};
-	enum class Fill { Nothing, Batch, NoSpace };
+	enum class Fill { Nothing, Batch, NoSpace, Dropped };
 
 	DiffStorage(EventQueue &events, u64 portion_sectors)
 		: events_(Ref<EventQueue>(events)), portion_sectors_(portion_sectors)

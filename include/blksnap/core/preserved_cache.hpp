@@ -48,16 +48,21 @@ public:
 			const u64 entry = entries_[group & last_index_].load(Order::Acquire);
 			return entry >> 32 == group && (entry >> block % kGroupBlocks & 1);
 		}
+		return known_until(block, end) == end;
+	}
+	// How far all blocks from `block` on are known, in whole groups: `end` at most. Likewise.
+	u64 known_until(u64 block, u64 end) const
+	{
 		while (block < end) {
 			const u64 group = block / kGroupBlocks;
 			const u64 next = min(end, (group + 1) * kGroupBlocks);
 			const u64 wanted = group << 32 | mask(block, next);
 			const u64 entry = entries_[group & last_index_].load(Order::Acquire);
 			if ((entry ^ wanted) & (kTag | wanted))
-				return false;
+				return block;
 			block = next;
 		}
-		return true;
+		return end;
 	}
 
 	// All blocks of [block, end) are preserved. Externally serialised. Context: any.

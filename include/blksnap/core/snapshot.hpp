@@ -65,7 +65,8 @@ public:
 	u64 held_up_us() const { return held_up_us_; }
 	// Shows the images.
 	Result<void> show();
-	// Images and areas end; undoes prepare() and what came after it. Bounded by lower devices.
+	// Images, areas and readable maps end; undoes prepare() and what came after it. Bounded by
+	// lower devices. Needs: Taking or Ending, or nobody else is there.
 	void dismantle();
 
 	// Closes the devices, after release(). Closing may sync them, so better without lock.
@@ -76,6 +77,7 @@ public:
 private:
 	Snapshot(const Uuid &id) : id_(id) {}
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
+	void free_retired_maps();
 
 	const Uuid id_;
 	Atomic<u32> state_{static_cast<u32>(State::Creating)};

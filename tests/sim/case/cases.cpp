@@ -19,11 +19,14 @@ void no_memory_for_a_generation(History &history);
 // copying.cpp
 void large_writes(History &history);
 void large_copies_are_found(History &history);
+void long_zeroes_are_walked_once(History &history);
 void refused_writes_wait_for_nothing(History &history);
 void page_is_passed_on(History &history);
 void slow_store_is_waited_for(History &history);
 void another_members_progress_is_none(History &history);
 void image_write_ends_with_the_image(History &history);
+void loss_releases_a_crowd(History &history);
+void loss_drops_many_copies(History &history);
 void released_write_meets_a_new_snapshot(History &history);
 
 // image.cpp
@@ -54,6 +57,7 @@ void writes_that_do_not_end(History &history);
 void older_writes_do_not_end(History &history);
 void drain_limit_is_for_all(History &history);
 void map_of_a_take_that_fails(History &history);
+void grace_periods_are_for_all(History &history);
 void deferred_writes_meet_a_crowd(History &history);
 void crowd_is_let_in(History &history);
 
@@ -97,11 +101,14 @@ constexpr Case kCases[] = {
 	{"no-memory-for-a-generation", no_memory_for_a_generation},
 	{"large-writes", large_writes},
 	{"large-copies-are-found", large_copies_are_found},
+	{"long-zeroes-are-walked-once", long_zeroes_are_walked_once},
 	{"refused-writes-wait-for-nothing", refused_writes_wait_for_nothing},
 	{"page-is-passed-on", page_is_passed_on},
 	{"slow-store-is-waited-for", slow_store_is_waited_for},
 	{"another-members-progress-is-none", another_members_progress_is_none},
 	{"image-write-ends-with-the-image", image_write_ends_with_the_image},
+	{"loss-releases-a-crowd", loss_releases_a_crowd},
+	{"loss-drops-many-copies", loss_drops_many_copies},
 	{"released-write-meets-a-new-snapshot", released_write_meets_a_new_snapshot},
 	{"stored-copy-takes-no-readers", stored_copy_takes_no_readers},
 	{"image-is-lost-under-overtaken-reads", image_is_lost_under_overtaken_reads},
@@ -123,6 +130,7 @@ constexpr Case kCases[] = {
 	{"writes-that-do-not-end", writes_that_do_not_end},
 	{"older-writes-do-not-end", older_writes_do_not_end},
 	{"drain-limit-is-for-all", drain_limit_is_for_all},
+	{"grace-periods-are-for-all", grace_periods_are_for_all},
 	{"map-of-a-take-that-fails", map_of_a_take_that_fails},
 	{"chain-meets-the-gate", chain_meets_the_gate},
 	{"long-chain-meets-the-gate", long_chain_meets_the_gate},

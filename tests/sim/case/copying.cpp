@@ -2,7 +2,12 @@
 //
 // Cases: copies on their way, and who waits for them.
 #include <case/stage.hpp>
+#include <blksnap/base/mark.hpp>
+#include <cstring>
 #include <world/report.hpp>
+
+extern "C" blksnap::CoverageMark __start_coverage_marks[] __attribute__((weak));
+extern "C" blksnap::CoverageMark __stop_coverage_marks[] __attribute__((weak));
 
 namespace sim
 {
@@ -26,6 +31,15 @@ public:
 private:
 	ForeignIo io_;
 };
+
+// How often the core came by.
+u64 hits(const char *name)
+{
+	for (auto *mark = __start_coverage_marks; mark != __stop_coverage_marks; mark++)
+		if (!std::strcmp(mark->name, name))
+			return mark->hits;
+	fail("case", "no such mark: %s", name);
+}
 
 } // namespace
 
@@ -80,6 +94,30 @@ void large_copies_are_found(History &history)
 	disk_resume(store);
 	scheduler().sleep(500'000);
 	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 8192) == 0);
+	stage.destroy(snapshot);
+}
+
+// Every other block is preserved, so that each slice has copies to wait for. What is preserved is not
+// looked at again on each wake: a device would be busy with a write of GiBs for minutes.
+void long_zeroes_are_walked_once(History &history)
+{
+	constexpr u32 kBlocks = 4096, kSliceBlocks = 128;
+	constexpr const char *kSlice = "diff_area: a slice of a write is preserved";
+	Stage stage(history);
+	Device &disk = stage.disk(kBlocks * 8);
+	Device &store = stage.store(2 * kBlocks * 8);
+	world().params.cow_memory_limit_kib = 65536;
+	SnapshotModel &snapshot = stage.taken(disk, store);
+	for (u64 block = 0; block < kBlocks; block += 2)
+		SIM_EXPECT(stage.write(disk, block * 8, 8) == 0);
+	const u64 before = hits(kSlice);
+	ForeignIo io(disk, world().random.one_in(2) ? Op::WriteZeroes : Op::Erase, 0, kBlocks * 8);
+	io.submit();
+	io.wait();
+	SIM_EXPECT(io.status() == 0);
+	SIM_EXPECT(hits(kSlice) - before <= 2 * kBlocks / kSliceBlocks);
+	for (u64 sector = 0; sector < kBlocks * 8; sector += 4096)
+		SIM_EXPECT(stage.read(*snapshot.images[0], sector, 4096) == 0);
 	stage.destroy(snapshot);
 }
 
@@ -163,7 +201,7 @@ void slow_store_is_waited_for(History &history)
 }
 
 // A device does not answer reads, while copies of another member of the snapshot are stored all the time: they
-// help nobody who waits for the first one.
+// help nobody who waits for the first one, though that had copies in the store before.
 void another_members_progress_is_none(History &history)
 {
 	Stage stage(history);
@@ -175,6 +213,8 @@ void another_members_progress_is_none(History &history)
 	SnapshotModel &snapshot = stage.create({&stuck, &busy});
 	stage.append(snapshot, store);
 	stage.take(snapshot);
+	SIM_EXPECT(stage.write(stuck, 128, 8) == 0);
+	scheduler().sleep(500'000); // it is stored
 	stuck.hung = true;
 	stage.spawn("writer", [&] { SIM_EXPECT(stage.write(stuck, 0, 8) == 0); });
 	for (u64 sector = 0; sector < 480; sector += 8) {
@@ -211,6 +251,78 @@ void image_write_ends_with_the_image(History &history)
 	}
 	disk.faults.read_permille = 0;
 	disk_resume(store);
+	stage.destroy(snapshot);
+}
+
+// More copies are waited for than are looked at at once. All who wait go on, whoever it is that loses the
+// image or ends it, and though copies complete meanwhile.
+void loss_releases_a_crowd(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(4096);
+	Device &store = stage.store(8192);
+	Random &random = world().random;
+	world().params.cow_memory_limit_kib = 16384;
+	world().params.cow_timeout_ms = 2000;
+	world().params.parked_limit = 1024;
+	world().image_may_be_lost = true;
+	SnapshotModel &snapshot = stage.taken(disk, store);
+	bool destroyed = false;
+	u32 released = 0;
+	world().on_release = [&] { released++; };
+	disk.hung = true;
+	for (u32 i = 0; i < 200; i++)
+		stage.spawn("writer", [&, i] { SIM_EXPECT(stage.write(disk, i * 16, 8) == 0); });
+	switch (random.below(3)) {
+	case 0:
+		scheduler().sleep(2'000'000);
+		stage.expect_corrupted(snapshot, disk, 110);
+		scheduler().sleep(100'000);
+		SIM_EXPECT(released == 200);
+		break;
+	case 1:
+		scheduler().sleep(random.between(1'900'000, 2'600'000));
+		break;
+	default:
+		scheduler().sleep(random.below(100'000));
+		stage.spawn("destroyer", [&] { stage.destroy(snapshot); });
+		destroyed = true;
+		scheduler().sleep(random.below(10'000));
+	}
+	disk_resume(disk);
+	stage.join();
+	world().on_release = nullptr;
+	if (!destroyed)
+		stage.destroy(snapshot);
+}
+
+// The store does not answer and has more copies than it takes at once, then the image is lost. They go piece
+// by piece, and the image of another device is stored.
+void loss_drops_many_copies(History &history)
+{
+	constexpr u32 kCopies = 1500;
+	Stage stage(history);
+	Device &disk = stage.disk(kCopies * 16);
+	Device &other = stage.disk(256);
+	Device &store = stage.store(kCopies * 16);
+	world().params.cow_memory_limit_kib = 65536;
+	world().image_may_be_lost = true;
+	SnapshotModel &snapshot = stage.create({&disk, &other});
+	stage.append(snapshot, store);
+	stage.take(snapshot);
+	store.hung = true;
+	for (u64 i = 1; i < kCopies; i++)
+		SIM_EXPECT(stage.write(disk, i * 16, 8) == 0);
+	SIM_EXPECT(stage.write(other, 0, 256) == 0);
+	disk.faults.read_permille = 1000;
+	SIM_EXPECT(stage.write(disk, 0, 8) == 0);
+	stage.expect_corrupted(snapshot, disk, 5);
+	disk.faults.read_permille = 0;
+	const u64 before = hits("diff_storage: an image is lost with many copies");
+	disk_resume(store);
+	scheduler().sleep(500'000);
+	SIM_EXPECT(hits("diff_storage: an image is lost with many copies") > before);
+	SIM_EXPECT(stage.read(*snapshot.images[1], 0, 256) == 0);
 	stage.destroy(snapshot);
 }
 

@@ -2,10 +2,46 @@
 //
 // Cases: taking.
 #include <case/stage.hpp>
+#include <array>
+#include <world/counts.hpp>
 #include <world/report.hpp>
 
 namespace sim
 {
+
+namespace
+{
+
+// Of a take that is cancelled, one that is undone, one that begins a new generation, and a destroy.
+std::array<u64, 4> grace_periods(Stage &stage, u32 devices)
+{
+	std::vector<Device *> disks;
+	for (u32 i = 0; i < devices; i++)
+		disks.push_back(&stage.disk(64));
+	Device &store = stage.store(1024);
+	for (Device *disk : disks)
+		stage.age(*disk, store, 255);
+	SnapshotModel &snapshot = stage.create(disks);
+	stage.append(snapshot, store);
+	const auto count = [](auto &&call) {
+		const u64 before = counts.grace_periods;
+		call();
+		return counts.grace_periods - before;
+	};
+	disks[0]->hung = true;
+	stage.spawn("writer", [&] { SIM_EXPECT(stage.write(*disks[0], 8, 8) == 0); });
+	while (disks[0]->stuck.empty())
+		scheduler().sleep(1000);
+	const u64 cancelled = count([&] { SIM_EXPECT(stage.try_take(snapshot) == -16); });
+	disk_resume(*disks[0]);
+	stage.join();
+	world().failing_image_adds = 1;
+	const u64 undone = count([&] { SIM_EXPECT(stage.try_take(snapshot) == -12); });
+	const u64 renewed = count([&] { stage.take(snapshot); });
+	return {cancelled, undone, renewed, count([&] { stage.destroy(snapshot); })};
+}
+
+} // namespace
 
 // Thawing writes to the device, after copy-on-write is on. If the store does not answer and the pages
 // are used up, only the watch can end that wait, and with it the take.
@@ -193,6 +229,17 @@ void map_of_a_take_that_fails(History &history)
 	stage.take(snapshot);
 	SIM_EXPECT(stage.map(disk).size() == 32);
 	stage.destroy(snapshot);
+}
+
+// They take long, the control's mutex may be held, and a snapshot may have hundreds of devices.
+void grace_periods_are_for_all(History &history)
+{
+	Stage stage(history);
+	world().params.drain_timeout_ms = 10;
+	const auto one = grace_periods(stage, 1);
+	const auto many = grace_periods(stage, 3);
+	for (u32 i = 0; i < one.size(); i++)
+		SIM_EXPECT(one[i] == many[i]);
 }
 
 // What dm hands down after a suspension comes in a row from one worker: a write from before the tracker,

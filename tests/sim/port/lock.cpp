@@ -10,6 +10,7 @@
 #include <new>
 #include <utility>
 #include <vector>
+#include <world/counts.hpp>
 #include <world/report.hpp>
 #include <world/world.hpp>
 
@@ -230,6 +231,7 @@ void shim_rcu_synchronize() noexcept
 {
 	Scheduler &sched = scheduler();
 	sched.might_sleep("synchronize_rcu");
+	counts.grace_periods++;
 	const u64 limit = world().next_rcu_section;
 	// Mostly long, but nothing says that it must be.
 	sched.sleep(world().random.below(world().random.one_in(3) ? 10 : 2000));
