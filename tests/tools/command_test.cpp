@@ -154,8 +154,26 @@ TEST_F(CommandTest, tracker_readcbtranges)
 		output({"tracker_readcbtranges", "-d", "4095:1", "--since", "199", "--json"}));
 	EXPECT_EQ(parsed["changed_sectors"], 128);
 	EXPECT_EQ(parsed["ranges"][0]["sector"], 128);
+	EXPECT_EQ(output({"tracker_readcbtranges", "-d", "4095:1", "--since", "199", "--generation",
+			  "AB000000-0000-0000-0000-000000000000"}),
+		  "128:128\n");
 	error({"tracker_readcbtranges", "-d", "4095:1", "--since", "256"});
 	error({"tracker_readcbtranges", "-d", "4095:1", "--since", "-1"});
+}
+
+TEST_F(CommandTest, tracker_readcbtranges_of_another_generation)
+{
+	add_tracker();
+	EXPECT_EQ(
+		error({"tracker_readcbtranges", "-d", "4095:1", "--since", "201"}),
+		"blksnap: cannot tell the changes of 4095:1: number 201 is of another generation, "
+		"this one is at number 200; copy the whole device\n");
+	EXPECT_EQ(error({"tracker_readcbtranges", "-d", "4095:1", "--since", "1", "-g",
+			 "cd000000-0000-0000-0000-000000000000"}),
+		  "blksnap: cannot tell the changes of 4095:1: the map began anew since generation "
+		  "cd000000-0000-0000-0000-000000000000, it is of "
+		  "ab000000-0000-0000-0000-000000000000 now; copy the whole device\n");
+	error({"tracker_readcbtranges", "-d", "4095:1", "--since", "1", "-g", "1"});
 }
 
 TEST_F(CommandTest, tracker_markdirtyblock)

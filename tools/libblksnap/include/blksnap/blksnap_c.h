@@ -147,9 +147,20 @@ int blksnap_tracker_remove(struct blksnap_control *control, const struct blksnap
 int blksnap_tracker_mark_dirty(struct blksnap_control *control, const struct blksnap_device *device,
 			       const struct blksnap_range *ranges, size_t count);
 
-/* What changed since snapshot number @since of the same generation. The ranges are allocated. */
+/*
+ * What to copy for who saw snapshot number @since of @generation at the last backup. The ranges are
+ * allocated. -ESTALE if the map is of another generation: everything has to be copied. -EAGAIN if
+ * the snapshot that holds the device became another one meanwhile.
+ *
+ * @generation: null if the caller compares it with that of @tracker; then only an @since that this
+ *              generation has not come to is -ESTALE
+ * @tracker: what to remember for the next backup, its generation and number, also after -ESTALE;
+ *           may be null
+ */
 int blksnap_tracker_changes(struct blksnap_control *control, const struct blksnap_device *device,
-			    uint8_t since, struct blksnap_range **ranges, size_t *count);
+			    const struct blksnap_id *generation, uint8_t since,
+			    struct blksnap_range **ranges, size_t *count,
+			    struct blksnap_tracker *tracker);
 
 #ifdef __cplusplus
 }
