@@ -434,6 +434,38 @@ TEST_F(CommandTest, bad_arguments)
 	error({"snapshot_waitevent", "-i", kId, "-t", "4294967296"});
 }
 
+// A variable that a script did not set is not an option that it did not give.
+TEST_F(CommandTest, empty_values_are_refused)
+{
+	add_tracker();
+	module_.add_snapshot(1, 1);
+	EXPECT_EQ(error({"snapshot_collect", "--id", ""}),
+		  "blksnap: cannot read the arguments: --id: the value is empty; see "
+		  "blksnap snapshot_collect --help\n");
+	const std::vector<std::vector<std::string>> lines{
+		{"snapshot_collect", "--json", "--id="},
+		{"snapshot_waitevent", "-i", kId, "-t", ""},
+		{"snapshot_waitevent", "-i", "", "-t", "0"},
+		{"snapshot_create", "-d", "4095:1", "-d", ""},
+		{"snapshot_take", "-i", ""},
+		{"snapshot_destroy", "-i", ""},
+		{"snapshot_appendstorage", "-i", kId, "-f", ""},
+		{"snapshot_appendstorage", "-i", kId, "-f", "", "-d", "4095:1", "-r", "0:8"},
+		{"snapshot_appendstorage", "-i", kId, "-d", "", "-r", "0:8"},
+		{"snapshot_appendstorage", "-i", kId, "-d", "4095:1", "-r", "0:8", ""},
+		{"stretch_snapshot", "-i", kId, "-p", ""},
+		{"stretch_snapshot", "-i", kId, "-p", "/tmp", "-l", ""},
+		{"tracker_markdirtyblock", "-f", ""},
+		{"tracker_markdirtyblock", "-d", "4095:1", "-r", ""},
+		{"tracker_readcbtmap", "-d", "4095:1", "-f", ""},
+		{"tracker_readcbtranges", "-d", "4095:1", "-s", ""},
+		{"tracker_readcbtranges", "-d", "4095:1", "-s", "1", "-g", ""},
+		{"tracker_remove", "-d", ""}};
+	for (const auto &line : lines)
+		EXPECT_TRUE(error(line).starts_with("blksnap: cannot read the arguments: "))
+			<< testing::PrintToString(line) << err_.str();
+}
+
 TEST_F(CommandTest, every_command_has_help_with_an_example)
 {
 	const auto help = output({"--help"});
