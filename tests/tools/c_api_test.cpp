@@ -9,8 +9,12 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <stdexcept>
+
+#include <unistd.h>
 
 namespace blksnap
 {
@@ -152,6 +156,28 @@ TEST_F(CApiTest, changes_are_told_of_the_generation_that_is_meant_only)
 	// Who copies everything remembers these.
 	EXPECT_EQ(tracker.generation.bytes[0], 0xab);
 	EXPECT_EQ(tracker.snapshot_number, 3);
+}
+
+TEST_F(CApiTest, files_with_holes_are_no_storage)
+{
+	const auto path =
+		std::filesystem::current_path() / ("blksnap-c-holes-" + std::to_string(getpid()));
+	blksnap_session *session = nullptr;
+	ASSERT_EQ(blksnap_session_create(&control_, &kOrigin, 1, nullptr, nullptr, &session), 0);
+	blksnap_id id{};
+	blksnap_session_id(session, &id);
+	for (const auto *contents : {"", "x"}) { // no sector, or the first block only
+		std::ofstream{path} << contents;
+		std::filesystem::resize_file(path, 1 << 20);
+		const int by_session = blksnap_session_append_file(session, path.c_str());
+		const int by_id = blksnap_snapshot_append_file(&control_, &id, path.c_str());
+		EXPECT_EQ(by_id, by_session);
+		// Other file systems than ext4 and xfs are refused anyway.
+		EXPECT_TRUE(by_id == -ENODATA || by_id == -EOPNOTSUPP) << blksnap_error();
+	}
+	std::filesystem::remove(path);
+	EXPECT_TRUE(module_.snapshots.front().storage.empty());
+	blksnap_session_destroy(session);
 }
 
 TEST_F(CApiTest, ids_survive_a_round_trip)

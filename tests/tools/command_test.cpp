@@ -284,8 +284,28 @@ TEST_F(CommandTest, snapshot_appendstorage_refuses_a_file_of_holes)
 	std::ofstream{path};
 	std::filesystem::resize_file(path, 65536);
 	error({"snapshot_appendstorage", "-i", kId, "-f", path});
+	std::filesystem::resize_file(path, 0);
+	error({"snapshot_appendstorage", "-i", kId, "-f", path});
 	std::filesystem::remove(path);
 	EXPECT_TRUE(module_.snapshots[0].storage.empty());
+}
+
+TEST_F(CommandTest, snapshot_appendstorage_warns_of_holes)
+{
+	module_.add_snapshot(1, 1);
+	const auto path =
+		std::filesystem::current_path() / ("blksnap-sparse-" + std::to_string(getpid()));
+	std::ofstream{path} << std::string(65536, 'x');
+	std::filesystem::resize_file(path, 2 * 65536);
+	const int status = run({"snapshot_appendstorage", "-i", kId, "-f", path});
+	std::filesystem::remove(path);
+	if (status != 0 && err_.str().find("use a file on ext4") != std::string::npos)
+		GTEST_SKIP() << err_.str();
+	ASSERT_EQ(status, 0) << err_.str();
+	EXPECT_EQ(err_.str(),
+		  "blksnap: only 128 of the 256 sectors of " + path.string() +
+			  " are allocated and used; allocate it in full with fallocate\n");
+	EXPECT_FALSE(module_.snapshots[0].storage.empty());
 }
 
 TEST_F(CommandTest, snapshot_waitevent_tells_each_kind)

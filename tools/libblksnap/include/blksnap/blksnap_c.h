@@ -100,6 +100,7 @@ void blksnap_session_id(const struct blksnap_session *session, struct blksnap_id
 int blksnap_session_append_ranges(struct blksnap_session *session,
 				  const struct blksnap_device *device,
 				  const struct blksnap_range *ranges, size_t count);
+/* As blksnap_snapshot_append_file(). */
 int blksnap_session_append_file(struct blksnap_session *session, const char *path);
 int blksnap_session_take(struct blksnap_session *session);
 int blksnap_session_image(const struct blksnap_session *session,
@@ -112,6 +113,10 @@ int blksnap_snapshot_create(struct blksnap_control *control, const struct blksna
 int blksnap_snapshot_append_ranges(struct blksnap_control *control, const struct blksnap_id *id,
 				   const struct blksnap_device *device,
 				   const struct blksnap_range *ranges, size_t count);
+/*
+ * All sectors of the file, which must stay as it is until the snapshot is destroyed. -ENODATA, and
+ * nothing is appended, if not the whole of it is allocated, as by fallocate(): holes are no storage.
+ */
 int blksnap_snapshot_append_file(struct blksnap_control *control, const struct blksnap_id *id,
 				 const char *path);
 int blksnap_snapshot_take(struct blksnap_control *control, const struct blksnap_id *id);
