@@ -1,96 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // The command against a fake module: exact output, errors, exit status.
-#include "fake_module.hpp"
+#include "command_fixture.hpp"
 
-#include "blksnap/command.hpp"
-
-#include <blksnap/error.hpp>
-
-#include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <new>
-#include <sstream>
-#include <thread>
 
 #include <unistd.h>
 
 namespace blksnap
 {
 
-namespace
-{
-
 using nlohmann::json;
-
-constexpr const char *kId = "00000000-0000-0000-0000-000000000001";
-
-class CommandTest : public testing::Test
-{
-protected:
-	int run(std::vector<std::string> arguments)
-	{
-		out_.str("");
-		err_.str("");
-		command::Environment environment{
-			.open_control = [this] { return module_.control(); },
-			.out = out_,
-			.err = err_,
-			.patience = patience_};
-		return command::run(std::move(arguments), environment);
-	}
-
-	std::string output(std::vector<std::string> arguments)
-	{
-		EXPECT_EQ(run(std::move(arguments)), 0) << err_.str();
-		EXPECT_EQ(err_.str(), "");
-		return out_.str();
-	}
-
-	std::string error(std::vector<std::string> arguments)
-	{
-		EXPECT_EQ(run(std::move(arguments)), 1);
-		EXPECT_EQ(out_.str(), "");
-		return err_.str();
-	}
-
-	void add_tracker()
-	{
-		blk_snap_cbt_info info{};
-		info.dev_id = {4095, 1};
-		info.blk_size = 65536;
-		info.device_capacity = 4 * 65536;
-		info.blk_count = 4;
-		info.generation_id.b[0] = 0xab;
-		info.snap_number = 200;
-		module_.trackers.push_back(info);
-		module_.cbt_map = {0, 200, 199, 0};
-	}
-
-	template <typename T> void add_event(std::uint32_t code, const T &data)
-	{
-		blk_snap_snapshot_event event{};
-		event.code = code;
-		event.time_label = 123456789;
-		std::memcpy(event.data, &data, sizeof(data));
-		module_.events.push_back(event);
-	}
-
-	test::FakeModule module_;
-	std::ostringstream out_;
-	std::ostringstream err_;
-	std::chrono::milliseconds patience_{10'000};
-};
-
-} // namespace
 
 TEST_F(CommandTest, version)
 {
@@ -342,91 +268,6 @@ TEST_F(CommandTest, snapshot_waitevent_is_woken_by_a_signal)
 	module_.add_snapshot(1, 1);
 	module_.before[IOCTL_BLK_SNAP_SNAPSHOT_WAIT_EVENT] = [] { std::raise(SIGTERM); };
 	EXPECT_EQ(output({"snapshot_waitevent", "-i", kId, "-t", "1"}), "result=timeout\n");
-}
-
-TEST_F(CommandTest, stretch_snapshot)
-{
-	module_.add_snapshot(1, 1);
-	const auto directory =
-		std::filesystem::current_path() / ("blksnap-stretch-" + std::to_string(getpid()));
-	std::filesystem::create_directory(directory);
-	std::ofstream{directory / "diff_storage#0"} << "of somebody else";
-	add_event(0, blk_snap_event_low_free_space{2048});
-	add_event(1, blk_snap_event_corrupted{{8, 1}, 28});
-	std::string seen;
-	module_.before[IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE] = [&] {
-		seen = std::filesystem::exists(directory / "diff_storage#1") ? "new file" : "";
-		add_event(0, blk_snap_event_low_free_space{2048}); // beyond the limit
-	};
-	std::thread destroyer{[&] {
-		std::this_thread::sleep_for(std::chrono::milliseconds{300});
-		blk_snap_snapshot_destroy argument{};
-		argument.id.b[15] = 1;
-		module_.control().request(IOCTL_BLK_SNAP_SNAPSHOT_DESTROY, &argument);
-	}};
-	const int status = run({"stretch_snapshot", "-i", kId, "-p", directory, "-l", "1"});
-	destroyer.join();
-	const bool others_kept = std::filesystem::exists(directory / "diff_storage#0");
-	const bool own_removed = !std::filesystem::exists(directory / "diff_storage#1");
-	std::filesystem::remove_all(directory);
-
-	EXPECT_EQ(status, 0);
-	if (err_.str().find("use a file on ext4") != std::string::npos)
-		GTEST_SKIP() << err_.str();
-	EXPECT_EQ(seen, "new file");
-	EXPECT_TRUE(others_kept);
-	EXPECT_TRUE(own_removed);
-	const auto text = out_.str();
-	EXPECT_TRUE(text.starts_with(
-		"Stretch snapshot service started.\nLow free space: requested 2048 "
-		"sectors, appended "))
-		<< text;
-	EXPECT_NE(text.find("diff_storage#1\nallocate range: ofs="), std::string::npos) << text;
-	EXPECT_NE(text.find("Corrupted: device 8:1 "), std::string::npos) << text;
-	EXPECT_NE(text.find("error 28 (No space left on device)"), std::string::npos) << text;
-	EXPECT_TRUE(text.ends_with(
-		"The snapshot no longer exists.\nStretch snapshot service finished.\n"));
-	EXPECT_NE(err_.str().find("its limit is reached"), std::string::npos) << err_.str();
-}
-
-// The module asks once for a portion.
-TEST_F(CommandTest, stretch_snapshot_tries_again)
-{
-	module_.add_snapshot(1, 1);
-	const auto directory =
-		std::filesystem::current_path() / ("blksnap-again-" + std::to_string(getpid()));
-	std::filesystem::create_directory(directory);
-	add_event(0, blk_snap_event_low_free_space{2048});
-	module_.failures[IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE] = -ENOMEM;
-	unsigned attempts = 0;
-	std::function<void()> attempt = [&] {
-		if (++attempts == 4) { // the fourth succeeds
-			module_.failures.erase(IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE);
-			module_.before[IOCTL_BLK_SNAP_SNAPSHOT_WAIT_EVENT] = [&] {
-				EXPECT_TRUE(std::filesystem::exists(directory / "diff_storage#3"));
-				module_.snapshots.clear();
-			};
-			return;
-		}
-		module_.before[IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE] = attempt;
-	};
-	module_.before[IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE] = attempt;
-	patience_ = std::chrono::milliseconds{20};
-	const int status = run({"stretch_snapshot", "-i", kId, "-p", directory});
-	const bool removed = std::filesystem::is_empty(directory);
-	std::filesystem::remove_all(directory);
-
-	EXPECT_EQ(status, 0);
-	if (err_.str().find("use a file on ext4") != std::string::npos)
-		GTEST_SKIP() << err_.str();
-	EXPECT_EQ(attempts, 4u);
-	EXPECT_TRUE(removed);
-	EXPECT_TRUE(out_.str().starts_with("Stretch snapshot service started.\nLow free space: "
-					   "requested 2048 sectors, appended "))
-		<< out_.str();
-	const auto errors = err_.str();
-	EXPECT_TRUE(errors.ends_with("; it is tried again\n")) << errors;
-	EXPECT_EQ(std::count(errors.begin(), errors.end(), '\n'), 1) << errors; // said once
 }
 
 TEST_F(CommandTest, option_prefixes)
