@@ -9,8 +9,12 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <stdexcept>
+
+#include <unistd.h>
 
 namespace blksnap
 {
@@ -60,7 +64,7 @@ std::vector<int> call_everything(blksnap_control &control)
 		blksnap_tracker_find(&control, &kOrigin, &tracker),
 		blksnap_tracker_remove(&control, &kOrigin),
 		blksnap_tracker_mark_dirty(&control, &kOrigin, &kRange, 1),
-		blksnap_tracker_changes(&control, &kOrigin, 0, &ranges, &count),
+		blksnap_tracker_changes(&control, &kOrigin, nullptr, 0, &ranges, &count, &tracker),
 		blksnap_session_create(&control, &kOrigin, 1, nullptr, nullptr, &session)};
 }
 
@@ -117,6 +121,63 @@ TEST_F(CApiTest, lists_are_allocated_also_when_empty)
 	module_.snapshots.front().taken = false;
 	EXPECT_EQ(blksnap_snapshot_images(&control_, ids, &images, &count), -ENODEV);
 	blksnap_free(ids);
+}
+
+TEST_F(CApiTest, changes_are_told_of_the_generation_that_is_meant_only)
+{
+	module_.cbt_map = {0, 2, 3};
+	blk_snap_cbt_info info{};
+	info.dev_id = {8, 1};
+	info.blk_size = 65536;
+	info.blk_count = 3;
+	info.device_capacity = 3 * 65536;
+	info.generation_id.b[0] = 0xab;
+	info.snap_number = 3;
+	module_.trackers = {info};
+	const blksnap_id now{{0xab}}, before{{0xcd}};
+	blksnap_range *ranges = nullptr;
+	std::size_t count = 0;
+	const auto changes = [&](const blksnap_id *generation, std::uint8_t since,
+				 blksnap_tracker *tracker) {
+		return blksnap_tracker_changes(&control_, &kOrigin, generation, since, &ranges,
+					       &count, tracker);
+	};
+
+	for (const auto *generation : {&now, static_cast<const blksnap_id *>(nullptr)}) {
+		ASSERT_EQ(changes(generation, 2, nullptr), 0);
+		ASSERT_EQ(count, 1u);
+		EXPECT_EQ(ranges[0].offset, 256u);
+		blksnap_free(ranges);
+		EXPECT_EQ(changes(generation, 4, nullptr), -ESTALE);
+	}
+	blksnap_tracker tracker{};
+	EXPECT_EQ(changes(&before, 2, &tracker), -ESTALE);
+	EXPECT_NE(std::strstr(blksnap_error(), "; copy the whole device"), nullptr);
+	// Who copies everything remembers these.
+	EXPECT_EQ(tracker.generation.bytes[0], 0xab);
+	EXPECT_EQ(tracker.snapshot_number, 3);
+}
+
+TEST_F(CApiTest, files_with_holes_are_no_storage)
+{
+	const auto path =
+		std::filesystem::current_path() / ("blksnap-c-holes-" + std::to_string(getpid()));
+	blksnap_session *session = nullptr;
+	ASSERT_EQ(blksnap_session_create(&control_, &kOrigin, 1, nullptr, nullptr, &session), 0);
+	blksnap_id id{};
+	blksnap_session_id(session, &id);
+	for (const auto *contents : {"", "x"}) { // no sector, or the first block only
+		std::ofstream{path} << contents;
+		std::filesystem::resize_file(path, 1 << 20);
+		const int by_session = blksnap_session_append_file(session, path.c_str());
+		const int by_id = blksnap_snapshot_append_file(&control_, &id, path.c_str());
+		EXPECT_EQ(by_id, by_session);
+		// Other file systems than ext4 and xfs are refused anyway.
+		EXPECT_TRUE(by_id == -ENODATA || by_id == -EOPNOTSUPP) << blksnap_error();
+	}
+	std::filesystem::remove(path);
+	EXPECT_TRUE(module_.snapshots.front().storage.empty());
+	blksnap_session_destroy(session);
 }
 
 TEST_F(CApiTest, ids_survive_a_round_trip)

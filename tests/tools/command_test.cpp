@@ -1,96 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // The command against a fake module: exact output, errors, exit status.
-#include "fake_module.hpp"
+#include "command_fixture.hpp"
 
-#include "blksnap/command.hpp"
-
-#include <blksnap/error.hpp>
-
-#include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <new>
-#include <sstream>
-#include <thread>
 
 #include <unistd.h>
 
 namespace blksnap
 {
 
-namespace
-{
-
 using nlohmann::json;
-
-constexpr const char *kId = "00000000-0000-0000-0000-000000000001";
-
-class CommandTest : public testing::Test
-{
-protected:
-	int run(std::vector<std::string> arguments)
-	{
-		out_.str("");
-		err_.str("");
-		command::Environment environment{
-			.open_control = [this] { return module_.control(); },
-			.out = out_,
-			.err = err_,
-			.patience = patience_};
-		return command::run(std::move(arguments), environment);
-	}
-
-	std::string output(std::vector<std::string> arguments)
-	{
-		EXPECT_EQ(run(std::move(arguments)), 0) << err_.str();
-		EXPECT_EQ(err_.str(), "");
-		return out_.str();
-	}
-
-	std::string error(std::vector<std::string> arguments)
-	{
-		EXPECT_EQ(run(std::move(arguments)), 1);
-		EXPECT_EQ(out_.str(), "");
-		return err_.str();
-	}
-
-	void add_tracker()
-	{
-		blk_snap_cbt_info info{};
-		info.dev_id = {4095, 1};
-		info.blk_size = 65536;
-		info.device_capacity = 4 * 65536;
-		info.blk_count = 4;
-		info.generation_id.b[0] = 0xab;
-		info.snap_number = 200;
-		module_.trackers.push_back(info);
-		module_.cbt_map = {0, 200, 199, 0};
-	}
-
-	template <typename T> void add_event(std::uint32_t code, const T &data)
-	{
-		blk_snap_snapshot_event event{};
-		event.code = code;
-		event.time_label = 123456789;
-		std::memcpy(event.data, &data, sizeof(data));
-		module_.events.push_back(event);
-	}
-
-	test::FakeModule module_;
-	std::ostringstream out_;
-	std::ostringstream err_;
-	std::chrono::milliseconds patience_{10'000};
-};
-
-} // namespace
 
 TEST_F(CommandTest, version)
 {
@@ -154,8 +80,26 @@ TEST_F(CommandTest, tracker_readcbtranges)
 		output({"tracker_readcbtranges", "-d", "4095:1", "--since", "199", "--json"}));
 	EXPECT_EQ(parsed["changed_sectors"], 128);
 	EXPECT_EQ(parsed["ranges"][0]["sector"], 128);
+	EXPECT_EQ(output({"tracker_readcbtranges", "-d", "4095:1", "--since", "199", "--generation",
+			  "AB000000-0000-0000-0000-000000000000"}),
+		  "128:128\n");
 	error({"tracker_readcbtranges", "-d", "4095:1", "--since", "256"});
 	error({"tracker_readcbtranges", "-d", "4095:1", "--since", "-1"});
+}
+
+TEST_F(CommandTest, tracker_readcbtranges_of_another_generation)
+{
+	add_tracker();
+	EXPECT_EQ(
+		error({"tracker_readcbtranges", "-d", "4095:1", "--since", "201"}),
+		"blksnap: cannot tell the changes of 4095:1: number 201 is of another generation, "
+		"this one is at number 200; copy the whole device\n");
+	EXPECT_EQ(error({"tracker_readcbtranges", "-d", "4095:1", "--since", "1", "-g",
+			 "cd000000-0000-0000-0000-000000000000"}),
+		  "blksnap: cannot tell the changes of 4095:1: the map began anew since generation "
+		  "cd000000-0000-0000-0000-000000000000, it is of "
+		  "ab000000-0000-0000-0000-000000000000 now; copy the whole device\n");
+	error({"tracker_readcbtranges", "-d", "4095:1", "--since", "1", "-g", "1"});
 }
 
 TEST_F(CommandTest, tracker_markdirtyblock)
@@ -266,8 +210,28 @@ TEST_F(CommandTest, snapshot_appendstorage_refuses_a_file_of_holes)
 	std::ofstream{path};
 	std::filesystem::resize_file(path, 65536);
 	error({"snapshot_appendstorage", "-i", kId, "-f", path});
+	std::filesystem::resize_file(path, 0);
+	error({"snapshot_appendstorage", "-i", kId, "-f", path});
 	std::filesystem::remove(path);
 	EXPECT_TRUE(module_.snapshots[0].storage.empty());
+}
+
+TEST_F(CommandTest, snapshot_appendstorage_warns_of_holes)
+{
+	module_.add_snapshot(1, 1);
+	const auto path =
+		std::filesystem::current_path() / ("blksnap-sparse-" + std::to_string(getpid()));
+	std::ofstream{path} << std::string(65536, 'x');
+	std::filesystem::resize_file(path, 2 * 65536);
+	const int status = run({"snapshot_appendstorage", "-i", kId, "-f", path});
+	std::filesystem::remove(path);
+	if (status != 0 && err_.str().find("use a file on ext4") != std::string::npos)
+		GTEST_SKIP() << err_.str();
+	ASSERT_EQ(status, 0) << err_.str();
+	EXPECT_EQ(err_.str(),
+		  "blksnap: only 128 of the 256 sectors of " + path.string() +
+			  " are allocated and used; allocate it in full with fallocate\n");
+	EXPECT_FALSE(module_.snapshots[0].storage.empty());
 }
 
 TEST_F(CommandTest, snapshot_waitevent_tells_each_kind)
@@ -306,91 +270,6 @@ TEST_F(CommandTest, snapshot_waitevent_is_woken_by_a_signal)
 	EXPECT_EQ(output({"snapshot_waitevent", "-i", kId, "-t", "1"}), "result=timeout\n");
 }
 
-TEST_F(CommandTest, stretch_snapshot)
-{
-	module_.add_snapshot(1, 1);
-	const auto directory =
-		std::filesystem::current_path() / ("blksnap-stretch-" + std::to_string(getpid()));
-	std::filesystem::create_directory(directory);
-	std::ofstream{directory / "diff_storage#0"} << "of somebody else";
-	add_event(0, blk_snap_event_low_free_space{2048});
-	add_event(1, blk_snap_event_corrupted{{8, 1}, 28});
-	std::string seen;
-	module_.before[IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE] = [&] {
-		seen = std::filesystem::exists(directory / "diff_storage#1") ? "new file" : "";
-		add_event(0, blk_snap_event_low_free_space{2048}); // beyond the limit
-	};
-	std::thread destroyer{[&] {
-		std::this_thread::sleep_for(std::chrono::milliseconds{300});
-		blk_snap_snapshot_destroy argument{};
-		argument.id.b[15] = 1;
-		module_.control().request(IOCTL_BLK_SNAP_SNAPSHOT_DESTROY, &argument);
-	}};
-	const int status = run({"stretch_snapshot", "-i", kId, "-p", directory, "-l", "1"});
-	destroyer.join();
-	const bool others_kept = std::filesystem::exists(directory / "diff_storage#0");
-	const bool own_removed = !std::filesystem::exists(directory / "diff_storage#1");
-	std::filesystem::remove_all(directory);
-
-	EXPECT_EQ(status, 0);
-	if (err_.str().find("use a file on ext4") != std::string::npos)
-		GTEST_SKIP() << err_.str();
-	EXPECT_EQ(seen, "new file");
-	EXPECT_TRUE(others_kept);
-	EXPECT_TRUE(own_removed);
-	const auto text = out_.str();
-	EXPECT_TRUE(text.starts_with(
-		"Stretch snapshot service started.\nLow free space: requested 2048 "
-		"sectors, appended "))
-		<< text;
-	EXPECT_NE(text.find("diff_storage#1\nallocate range: ofs="), std::string::npos) << text;
-	EXPECT_NE(text.find("Corrupted: device 8:1 "), std::string::npos) << text;
-	EXPECT_NE(text.find("error 28 (No space left on device)"), std::string::npos) << text;
-	EXPECT_TRUE(text.ends_with(
-		"The snapshot no longer exists.\nStretch snapshot service finished.\n"));
-	EXPECT_NE(err_.str().find("its limit is reached"), std::string::npos) << err_.str();
-}
-
-// The module asks once for a portion.
-TEST_F(CommandTest, stretch_snapshot_tries_again)
-{
-	module_.add_snapshot(1, 1);
-	const auto directory =
-		std::filesystem::current_path() / ("blksnap-again-" + std::to_string(getpid()));
-	std::filesystem::create_directory(directory);
-	add_event(0, blk_snap_event_low_free_space{2048});
-	module_.failures[IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE] = -ENOMEM;
-	unsigned attempts = 0;
-	std::function<void()> attempt = [&] {
-		if (++attempts == 4) { // the fourth succeeds
-			module_.failures.erase(IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE);
-			module_.before[IOCTL_BLK_SNAP_SNAPSHOT_WAIT_EVENT] = [&] {
-				EXPECT_TRUE(std::filesystem::exists(directory / "diff_storage#3"));
-				module_.snapshots.clear();
-			};
-			return;
-		}
-		module_.before[IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE] = attempt;
-	};
-	module_.before[IOCTL_BLK_SNAP_SNAPSHOT_APPEND_STORAGE] = attempt;
-	patience_ = std::chrono::milliseconds{20};
-	const int status = run({"stretch_snapshot", "-i", kId, "-p", directory});
-	const bool removed = std::filesystem::is_empty(directory);
-	std::filesystem::remove_all(directory);
-
-	EXPECT_EQ(status, 0);
-	if (err_.str().find("use a file on ext4") != std::string::npos)
-		GTEST_SKIP() << err_.str();
-	EXPECT_EQ(attempts, 4u);
-	EXPECT_TRUE(removed);
-	EXPECT_TRUE(out_.str().starts_with("Stretch snapshot service started.\nLow free space: "
-					   "requested 2048 sectors, appended "))
-		<< out_.str();
-	const auto errors = err_.str();
-	EXPECT_TRUE(errors.ends_with("; it is tried again\n")) << errors;
-	EXPECT_EQ(std::count(errors.begin(), errors.end(), '\n'), 1) << errors; // said once
-}
-
 TEST_F(CommandTest, option_prefixes)
 {
 	EXPECT_EQ(output({"snapshot_create", "--dev", "4095:1", "--j"}).front(), '{');
@@ -414,6 +293,38 @@ TEST_F(CommandTest, bad_arguments)
 	error({"snapshot_waitevent", "-i", kId, "-t", "-5"});
 	error({"snapshot_waitevent", "-i", kId, "-t", "ten"});
 	error({"snapshot_waitevent", "-i", kId, "-t", "4294967296"});
+}
+
+// A variable that a script did not set is not an option that it did not give.
+TEST_F(CommandTest, empty_values_are_refused)
+{
+	add_tracker();
+	module_.add_snapshot(1, 1);
+	EXPECT_EQ(error({"snapshot_collect", "--id", ""}),
+		  "blksnap: cannot read the arguments: --id: the value is empty; see "
+		  "blksnap snapshot_collect --help\n");
+	const std::vector<std::vector<std::string>> lines{
+		{"snapshot_collect", "--json", "--id="},
+		{"snapshot_waitevent", "-i", kId, "-t", ""},
+		{"snapshot_waitevent", "-i", "", "-t", "0"},
+		{"snapshot_create", "-d", "4095:1", "-d", ""},
+		{"snapshot_take", "-i", ""},
+		{"snapshot_destroy", "-i", ""},
+		{"snapshot_appendstorage", "-i", kId, "-f", ""},
+		{"snapshot_appendstorage", "-i", kId, "-f", "", "-d", "4095:1", "-r", "0:8"},
+		{"snapshot_appendstorage", "-i", kId, "-d", "", "-r", "0:8"},
+		{"snapshot_appendstorage", "-i", kId, "-d", "4095:1", "-r", "0:8", ""},
+		{"stretch_snapshot", "-i", kId, "-p", ""},
+		{"stretch_snapshot", "-i", kId, "-p", "/tmp", "-l", ""},
+		{"tracker_markdirtyblock", "-f", ""},
+		{"tracker_markdirtyblock", "-d", "4095:1", "-r", ""},
+		{"tracker_readcbtmap", "-d", "4095:1", "-f", ""},
+		{"tracker_readcbtranges", "-d", "4095:1", "-s", ""},
+		{"tracker_readcbtranges", "-d", "4095:1", "-s", "1", "-g", ""},
+		{"tracker_remove", "-d", ""}};
+	for (const auto &line : lines)
+		EXPECT_TRUE(error(line).starts_with("blksnap: cannot read the arguments: "))
+			<< testing::PrintToString(line) << err_.str();
 }
 
 TEST_F(CommandTest, every_command_has_help_with_an_example)

@@ -100,6 +100,7 @@ TEST(examples, changes)
 	EXPECT_EQ(output("changes 4095:1 " + generation + " 1"), "640:128\n128" + remember + "\n");
 	EXPECT_EQ(output("changes 4095:1 00000000-0000-0000-0000-000000000000 1"),
 		  "0:1024\n1024" + remember + "\n");
+	EXPECT_EQ(output("changes 4095:1 " + generation + " 3"), "0:1024\n1024" + remember + "\n");
 }
 
 TEST(examples, images)
@@ -122,6 +123,7 @@ TEST(examples, c_api)
 	EXPECT_EQ(output_without("4095:1: storage for 2097152 sectors is wanted",
 				 "c_api 4095:1 4095:2 0 2048"),
 		  "tracked: 4095:1, number 2\nchanged: 128:256\nchanged: 640:128\n"
+		  "remember: number 2 of generation ab000000-0000-0000-0000-000000000000\n"
 		  "snapshot 00000000-0000-0000-0000-000000000002: image /dev/blksnap-image0\n");
 }
 

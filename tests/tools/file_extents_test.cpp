@@ -83,7 +83,7 @@ std::multiset<std::string> sectors_of(const std::string &bytes)
 
 std::vector<SectorRange> storage_of(const Extent &extent)
 {
-	return ranges_of("file", std::span{&extent, 1}, kFileBytes, ExtentUse::Storage);
+	return ranges_of("file", std::span{&extent, 1}, extent.length_bytes, ExtentUse::Storage);
 }
 
 } // namespace
@@ -94,7 +94,7 @@ TEST(file_extents, neighbours_become_one_range)
 					  {4096, 12288, 4096, FIEMAP_EXTENT_UNWRITTEN},
 					  {8192, 4096, 4096, 0},
 					  {12288, 65536, 4096, FIEMAP_EXTENT_LAST}};
-	EXPECT_EQ(ranges_of("file", extents, kFileBytes, ExtentUse::Storage),
+	EXPECT_EQ(ranges_of("file", extents, 16384, ExtentUse::Storage),
 		  (std::vector<SectorRange>{{8, 24}, {128, 8}}));
 }
 
@@ -119,6 +119,29 @@ TEST(file_extents, what_is_no_raw_storage_is_refused)
 		EXPECT_THROW(storage_of({0, 4096, 4096, static_cast<std::uint32_t>(flag)}), Error)
 			<< flag;
 	EXPECT_THROW(storage_of({0, 4097, 4096, 0}), Error);
+}
+
+TEST(file_extents, with_holes_are_no_storage)
+{
+	const std::vector<Extent> extents{{0, 4096, 4096, 0}, {8192, 65536, 4096, 0}};
+	const auto error_of = [&](std::span<const Extent> some, std::uint64_t size, ExtentUse use) {
+		try {
+			ranges_of("file", some, size, use);
+		} catch (const Error &error) {
+			EXPECT_NE(std::strstr(error.what(), " with fallocate"), nullptr);
+			return error.code();
+		}
+		return 0;
+	};
+	EXPECT_EQ(error_of(extents, 12288, ExtentUse::Storage), ENODATA);
+	EXPECT_EQ(error_of(extents, 12288, ExtentUse::SparseStorage), 0);
+	EXPECT_EQ(error_of(extents, 12288, ExtentUse::Marking), 0);
+	EXPECT_EQ(error_of(extents, 4096, ExtentUse::Storage), 0);
+	for (const std::uint64_t size : {0, 4096}) {
+		EXPECT_EQ(error_of({}, size, ExtentUse::Storage), ENODATA);
+		EXPECT_EQ(error_of({}, size, ExtentUse::SparseStorage), ENODATA);
+		EXPECT_EQ(error_of({}, size, ExtentUse::Marking), 0);
+	}
 }
 
 TEST(file_extents, shared_blocks_may_be_marked)
@@ -160,7 +183,7 @@ TEST(file_extents, of_a_real_file_leave_its_holes_out)
 
 	FileExtents extents;
 	try {
-		extents = find_file_extents(file.path(), ExtentUse::Storage);
+		extents = find_file_extents(file.path(), ExtentUse::SparseStorage);
 	} catch (const Error &error) {
 		GTEST_SKIP() << "this file system has no raw extents: " << error.what();
 	}
@@ -179,7 +202,7 @@ TEST(file_extents, of_many_pieces_are_all_found)
 
 	FileExtents extents;
 	try {
-		extents = find_file_extents(file.path(), ExtentUse::Storage);
+		extents = find_file_extents(file.path(), ExtentUse::SparseStorage);
 	} catch (const Error &error) {
 		GTEST_SKIP() << "this file system has no raw extents: " << error.what();
 	}

@@ -113,12 +113,43 @@ TEST(cbt_map, gives_blocks_above_the_number_as_merged_ranges)
 	CbtMap map;
 	map.tracker.block_size_bytes = 65536;
 	map.tracker.capacity_bytes = 13 * 32768; // six and a half blocks
+	map.tracker.snapshot_number = 3;
 	map.blocks = {0, 2, 3, 1, 0, 2, 2};
 	EXPECT_EQ(map.changed_since(0), (std::vector<SectorRange>{{128, 384}, {640, 192}}));
 	EXPECT_EQ(map.changed_since(1), (std::vector<SectorRange>{{128, 256}, {640, 192}}));
 	EXPECT_EQ(map.changed_since(2), (std::vector<SectorRange>{{256, 128}}));
 	EXPECT_TRUE(map.changed_since(3).empty());
-	EXPECT_TRUE(map.changed_since(255).empty());
+}
+
+// An empty list would be taken for "nothing changed".
+TEST(cbt_map, does_not_answer_for_another_generation)
+{
+	CbtMap map;
+	map.tracker.snapshot_number = 3;
+	map.tracker.generation.bytes[0] = 0xab;
+	map.blocks = {0, 2, 3};
+	EXPECT_EQ(error_code([&] { map.changed_since(4); }), ESTALE);
+	EXPECT_EQ(error_code([&] { map.changed_since(255); }), ESTALE);
+	EXPECT_EQ(error_code([&] { map.changed_since(map.tracker.generation, 3); }), 0);
+	EXPECT_EQ(error_code([&] { map.changed_since(map.tracker.generation, 4); }), ESTALE);
+	EXPECT_EQ(error_code([&] { map.changed_since(Uuid{}, 0); }), ESTALE);
+}
+
+TEST(cbt_map, of_two_snapshots_is_refused)
+{
+	FakeModule module;
+	module.cbt_map.resize(10);
+	const auto take = [&](auto change) {
+		module.trackers = {tracker_info(10, 10 * 65536)};
+		module.before[IOCTL_BLK_SNAP_TRACKER_READ_CBT_MAP] = [&module, change] {
+			change(module.trackers.front());
+		};
+	};
+	take([](blk_snap_cbt_info &info) { info.snap_number++; });
+	EXPECT_EQ(error_code([&] { CbtMap::read(module.control(), kDisk); }), EAGAIN);
+	take([](blk_snap_cbt_info &info) { info.generation_id.b[0]++; });
+	EXPECT_EQ(error_code([&] { CbtMap::read(module.control(), kDisk); }), EAGAIN);
+	EXPECT_EQ(error_code([&] { CbtMap::read(module.control(), kDisk); }), 0);
 }
 
 TEST(image, is_found_by_its_original)

@@ -38,6 +38,19 @@ void add_commands(CLI::App &app, Environment &environment)
 	add_stretch_snapshot(app, environment);
 }
 
+// In scripts an empty value is a variable that was not set. It must not mean that the option is not given, for
+// then snapshots of others could be meant.
+void refuse_empty_values(CLI::App &app)
+{
+	const CLI::Validator not_empty{
+		[](const std::string &value) { return value.empty() ? "the value is empty" : ""; },
+		""};
+	for (auto *command : app.get_subcommands([](const CLI::App *) { return true; }))
+		for (auto *option : command->get_options())
+			if (option->get_expected_min() > 0)
+				option->check(not_empty);
+}
+
 std::string command_name(const CLI::App &app)
 {
 	const auto parsed = app.get_subcommands();
@@ -137,6 +150,7 @@ void add_everything(CLI::App &app, Environment &environment)
 		"  blksnap snapshot_collect --id $id\n"
 		"  blksnap snapshot_destroy --id $id");
 	add_commands(app, environment);
+	refuse_empty_values(app);
 }
 
 int run(std::vector<std::string> arguments, Environment &environment)

@@ -5,12 +5,9 @@
 #include "command.hpp"
 #include "extents.hpp"
 
-#include <blksnap/error.hpp>
 #include <blksnap/snapshot.hpp>
 
 #include <CLI/CLI.hpp>
-
-#include <cerrno>
 
 namespace blksnap::command
 {
@@ -18,34 +15,29 @@ namespace blksnap::command
 namespace
 {
 
-constexpr std::string_view kAllocate = "allocate it in full with fallocate";
-
 struct Arguments {
 	std::string id;
 	Region region;
 	bool json = false;
 };
 
-// A hole is no storage. It is no danger either, but who made the file expects its whole size.
-void check_holes(const Arguments &arguments, const FileExtents &extents, std::ostream &err)
+// Scripts give such files, and what there is serves. Who made the file expects its whole size, though.
+void warn_of_holes(const Arguments &arguments, const FileExtents &extents, std::ostream &err)
 {
 	const auto &path = arguments.region.file;
 	const auto found = total_sectors(extents.ranges);
 	if (path.empty() || found == extents.size_sectors)
 		return;
-	if (found == 0)
-		throw Error{ENODATA, "cannot use file", path, "no sector of it is allocated",
-			    kAllocate};
 	err << "blksnap: only " << found << " of the " << extents.size_sectors << " sectors of "
-	    << path << " are allocated and used; " << kAllocate << "\n";
+	    << path << " are allocated and used; allocate it in full with fallocate\n";
 }
 
 void append(Environment &environment, const Arguments &arguments)
 {
 	const auto snapshot = Uuid::parse(arguments.id);
 	const auto control = environment.open_control();
-	const auto extents = arguments.region.find(ExtentUse::Storage);
-	check_holes(arguments, extents, environment.err);
+	const auto extents = arguments.region.find(ExtentUse::SparseStorage);
+	warn_of_holes(arguments, extents, environment.err);
 	append_storage(control, snapshot, extents.device, extents.ranges);
 	if (arguments.json)
 		print(environment.out, json_extents(extents));

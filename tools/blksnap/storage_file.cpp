@@ -73,8 +73,7 @@ const StorageFile &StorageFiles::add(std::uint64_t sectors)
 	const auto wanted_sectors = std::min(sectors, free_sectors);
 	if (wanted_sectors == 0)
 		throw Error{EDQUOT, "cannot grow the storage in", directory_,
-			    "its limit is reached",
-			    "append storage by hand, with blksnap snapshot_appendstorage"};
+			    "its limit is reached", ""};
 	const auto wanted = wanted_sectors * kSectorSizeBytes;
 	const auto bytes = (wanted + kGrainBytes - 1) / kGrainBytes * kGrainBytes;
 
@@ -89,6 +88,11 @@ const StorageFile &StorageFiles::add(std::uint64_t sectors)
 	}
 	free_bytes_ -= std::min(free_bytes_, bytes);
 	return files_.back();
+}
+
+bool StorageFiles::is_full() const
+{
+	return free_bytes_ < kGrainBytes;
 }
 
 void StorageFiles::discard_last()

@@ -26,6 +26,9 @@ public:
 	// Allocates a new file of that size, or of what the limit leaves. Throws Error.
 	const StorageFile &add(std::uint64_t sectors);
 
+	// Whether the limit leaves nothing. What was added stays until the end, so it is final.
+	bool is_full() const;
+
 	// Removes the last file, which the module did not take.
 	void discard_last();
 

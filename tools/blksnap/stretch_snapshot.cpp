@@ -9,11 +9,15 @@
 #include "extents.hpp"
 #include "storage_file.hpp"
 
+#include <blksnap/error.hpp>
 #include <blksnap/event.hpp>
 #include <blksnap/snapshot.hpp>
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstring>
 #include <optional>
 
@@ -33,6 +37,14 @@ struct Arguments {
 	bool json = false;
 };
 
+// What others may free, or what passes. The rest stays as it is until a person does something.
+bool may_succeed_later(int code)
+{
+	static constexpr std::array kPassing{EAGAIN, EDQUOT, EINTR,  EIO,      EMFILE,
+					     ENFILE, ENOMEM, ENOSPC, ETIMEDOUT};
+	return std::find(kPassing.begin(), kPassing.end(), code) != kPassing.end();
+}
+
 class StretchService final
 {
 public:
@@ -46,6 +58,7 @@ public:
 
 	void run()
 	{
+		check_snapshot();
 		say("Stretch snapshot service started.", {{"event", "started"}});
 		while (serve_next())
 			;
@@ -55,6 +68,16 @@ public:
 	}
 
 private:
+	// One that goes later is the normal end. One that is not there is a mistake, and not served.
+	void check_snapshot() const
+	{
+		const auto all = collect_snapshots(control_);
+		if (std::find(all.begin(), all.end(), snapshot_) == all.end())
+			throw Error{ESRCH, "cannot serve snapshot", snapshot_.to_string(),
+				    "there is no such snapshot",
+				    "list the snapshots with blksnap snapshot_collect"};
+	}
+
 	// Return: whether the snapshot still exists.
 	bool serve_next()
 	{
@@ -79,16 +102,36 @@ private:
 	}
 
 	// A failure here may cost the images; it must not cost the service, which can still report. The module
-	// does not ask twice for the same portion, so the service tries again by itself.
+	// does not ask twice for the same portion, so the service tries again by itself where that may help.
 	void serve(const LowFreeSpace event)
 	try {
 		grow(event);
 		unserved_.reset();
+	} catch (const Error &error) {
+		if (error.code() == ESRCH) // the next wait tells that the snapshot is gone
+			unserved_.reset();
+		else if (!files_.is_full() && may_succeed_later(error.code()))
+			try_later(event, error.what());
+		else
+			give_up(error.what());
 	} catch (const std::exception &error) {
-		// Said once: what a person has to do does not change while it is tried again.
+		try_later(event, error.what()); // no memory
+	}
+
+	// Said once: what a person has to do does not change while it is tried again.
+	void try_later(const LowFreeSpace &event, const char *why)
+	{
 		if (!unserved_)
-			environment_.err << "blksnap: " << error.what() << "; it is tried again\n";
+			environment_.err << "blksnap: " << why << "; it is tried again\n";
 		unserved_ = event;
+	}
+
+	void give_up(const char *why)
+	{
+		environment_.err << "blksnap: " << why
+				 << "; it is not tried again: append storage by hand, with blksnap "
+				    "snapshot_appendstorage\n";
+		unserved_.reset();
 	}
 
 	void grow(const LowFreeSpace &event)

@@ -26,6 +26,7 @@ struct MapArguments {
 
 struct RangesArguments {
 	std::string device;
+	std::string generation; // empty: not given
 	unsigned since = 0;
 	bool json = false;
 };
@@ -58,11 +59,19 @@ void print_json(std::ostream &out, const CbtMap &map, unsigned since,
 		    {"ranges", json_ranges(ranges)}});
 }
 
+std::vector<SectorRange> changes(const CbtMap &map, const RangesArguments &arguments)
+{
+	const auto since = static_cast<std::uint8_t>(arguments.since);
+	if (arguments.generation.empty())
+		return map.changed_since(since);
+	return map.changed_since(Uuid::parse(arguments.generation), since);
+}
+
 void read_ranges(Environment &environment, const RangesArguments &arguments)
 {
 	const auto device = resolve_device(arguments.device);
 	const auto map = CbtMap::read(environment.open_control(), device);
-	const auto ranges = map.changed_since(static_cast<std::uint8_t>(arguments.since));
+	const auto ranges = changes(map, arguments);
 	if (arguments.json)
 		return print_json(environment.out, map, arguments.since, ranges);
 	print_ranges(environment.out, ranges);
@@ -99,11 +108,15 @@ void add_tracker_readcbtranges(CLI::App &app, Environment &environment)
 			    "snap_number at the last backup; 0 for all changes of this generation")
 		->required()
 		->check(CLI::Range(0, 255));
+	command->add_option("-g,--generation", arguments->generation,
+			    "generationId at the last backup; an error if it is another one now");
 	add_json(*command, arguments->json);
 	command->footer(
-		"The number counts only while generationId of tracker_collect stays the same: "
-		"if it\ndiffers from that of the last backup, copy the whole device.\n\n"
-		"Example:\n  blksnap tracker_readcbtranges --device /dev/sda1 --since 3");
+		"The number counts only within its generation, which a reboot ends, too: note "
+		"both, as\ntracker_collect prints them while the snapshot of the backup is held. "
+		"If it fails, copy\nthe whole device.\n\n"
+		"Example:\n  blksnap tracker_readcbtranges --device /dev/sda1 --generation "
+		"$generation --since 3");
 	command->callback([arguments, &environment] { read_ranges(environment, *arguments); });
 }
 

@@ -10,7 +10,7 @@
 # shellcheck source=tests/vm/suites/lib/snapshot.sh
 . "$(dirname "$0")/lib/snapshot.sh"
 
-plan 68
+plan 70
 
 origin=/dev/vdb store=/dev/vdc
 export LD_LIBRARY_PATH=/host/build/lib PATH=$PATH:/host/build/examples
@@ -87,6 +87,10 @@ changes_example()
 		"128:512"$'\n'"8192:128"$'\n'"640 sectors; remember number 2 of generation $generation"
 	check 'changes: of another one, all' same "$(changes $origin "$snapshot" 1 | head -1)" \
 		"0:$(sectors_of $origin)"
+	check 'changes: the command tells those of this generation' same "$(blksnap tracker_readcbtranges \
+		--device $origin --generation "$generation" --since 1)" "128:512"$'\n'"8192:128"
+	refuse 'changes: the command refuses another one' blksnap tracker_readcbtranges --device $origin \
+		--generation "$snapshot" --since 1
 	destroy
 }
 

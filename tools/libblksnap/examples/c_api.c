@@ -30,16 +30,25 @@ static void report(const struct blksnap_event *event, void *context)
 	fflush(stdout);
 }
 
+/*
+ * The first time: all changes of this generation. A later backup gives the generation and the number
+ * that it remembers, and copies the whole device if the answer is -ESTALE.
+ */
 static int print_changes(struct blksnap_control *control, const struct blksnap_device *device)
 {
+	struct blksnap_tracker tracker;
 	struct blksnap_range *ranges;
+	char text[BLKSNAP_ID_TEXT_SIZE];
 	size_t count;
 
-	if (blksnap_tracker_changes(control, device, 0, &ranges, &count) != 0)
+	if (blksnap_tracker_changes(control, device, NULL, 0, &ranges, &count, &tracker) != 0)
 		return complain();
 	for (size_t i = 0; i < count; i++)
 		printf("changed: %" PRIu64 ":%" PRIu64 "\n", ranges[i].offset, ranges[i].count);
 	blksnap_free(ranges);
+	if (blksnap_id_format(&tracker.generation, text) != 0)
+		return complain();
+	printf("remember: number %u of generation %s\n", tracker.snapshot_number, text);
 	return 0;
 }
 

@@ -4,7 +4,9 @@
 //
 //   changes /dev/sda1 01234567-89ab-4def-8123-456789abcdef 3
 #include <blksnap/cbt_map.hpp>
+#include <blksnap/error.hpp>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -15,9 +17,11 @@ namespace
 // Numbers compare only within one generation. After another one began, nothing is known.
 std::vector<blksnap::SectorRange>
 to_copy(const blksnap::CbtMap &map, const blksnap::Uuid &last_generation, std::uint8_t last_number)
-{
-	if (map.tracker.generation == last_generation)
-		return map.changed_since(last_number);
+try {
+	return map.changed_since(last_generation, last_number);
+} catch (const blksnap::Error &error) {
+	if (error.code() != ESTALE)
+		throw;
 	return {{0, map.tracker.capacity_bytes / blksnap::kSectorSizeBytes}};
 }
 

@@ -285,11 +285,17 @@ int blksnap_tracker_mark_dirty(struct blksnap_control *control, const struct blk
 }
 
 int blksnap_tracker_changes(struct blksnap_control *control, const struct blksnap_device *device,
-			    uint8_t since, struct blksnap_range **ranges, size_t *count)
+			    const struct blksnap_id *generation, uint8_t since,
+			    struct blksnap_range **ranges, size_t *count,
+			    struct blksnap_tracker *tracker)
 {
 	return guarded([&] {
 		const auto map = CbtMap::read(control->control, named(*device));
-		give<blksnap_range, SectorRange>(map.changed_since(since), ranges, count, to_c);
+		if (tracker)
+			*tracker = to_c(map.tracker);
+		const auto changes = generation ? map.changed_since(from_c(*generation), since)
+						: map.changed_since(since);
+		give<blksnap_range, SectorRange>(changes, ranges, count, to_c);
 		return 0;
 	});
 }

@@ -17,6 +17,8 @@ namespace
 {
 
 constexpr std::string_view kWhat = "cannot read the CBT map of";
+constexpr std::string_view kWhatChanged = "cannot tell the changes of";
+constexpr std::string_view kCopyAll = "copy the whole device";
 constexpr std::size_t kPieceBytes = 1 << 20;
 
 constexpr std::array kReadFailures{
@@ -66,6 +68,13 @@ std::vector<std::uint8_t> read_blocks(const Control &control, const Device &devi
 CbtMap CbtMap::read(const Control &control, const Device &device)
 {
 	CbtMap map{.tracker = tracker_of(control, device), .blocks = read_blocks(control, device)};
+	// The pieces must be of one map, and what is told about it of that one.
+	const auto after = tracker_of(control, device);
+	if (after.generation != map.tracker.generation ||
+	    after.snapshot_number != map.tracker.snapshot_number)
+		throw Error{EAGAIN, kWhat, device.name,
+			    "another snapshot of it was taken, or its own ended, meanwhile",
+			    "read it again while the snapshot is held"};
 	if (map.blocks.size() != map.tracker.block_count)
 		throw Error{EIO, kWhat, device.name,
 			    "it has " + std::to_string(map.blocks.size()) + " blocks instead of " +
@@ -74,8 +83,24 @@ CbtMap CbtMap::read(const Control &control, const Device &device)
 	return map;
 }
 
+std::vector<SectorRange> CbtMap::changed_since(const Uuid &generation, std::uint8_t number) const
+{
+	if (generation != tracker.generation)
+		throw Error{ESTALE, kWhatChanged, device_name(tracker.device),
+			    "the map began anew since generation " + generation.to_string() +
+				    ", it is of " + tracker.generation.to_string() + " now",
+			    kCopyAll};
+	return changed_since(number);
+}
+
 std::vector<SectorRange> CbtMap::changed_since(std::uint8_t number) const
 {
+	if (number > tracker.snapshot_number)
+		throw Error{ESTALE, kWhatChanged, device_name(tracker.device),
+			    "number " + std::to_string(number) +
+				    " is of another generation, this one is at number " +
+				    std::to_string(tracker.snapshot_number),
+			    kCopyAll};
 	const auto block_sectors = tracker.block_size_bytes / kSectorSizeBytes;
 	const auto capacity_sectors = tracker.capacity_bytes / kSectorSizeBytes;
 	std::vector<SectorRange> ranges;

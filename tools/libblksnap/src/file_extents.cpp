@@ -23,6 +23,7 @@ struct Obstacle {
 	std::string_view remedy;
 };
 
+constexpr std::string_view kWhat = "cannot use the sectors of file";
 constexpr std::string_view kAllocate = "allocate the file in full with fallocate";
 
 // Unwritten extents are fine: the file system has reserved their sectors and writes nothing there.
@@ -46,8 +47,7 @@ constexpr Obstacle kShared{FIEMAP_EXTENT_SHARED, "it shares blocks with another 
 
 void refuse(const std::string &path, const Obstacle &obstacle)
 {
-	throw Error{EOPNOTSUPP, "cannot use the sectors of file", path, obstacle.why,
-		    obstacle.remedy};
+	throw Error{EOPNOTSUPP, kWhat, path, obstacle.why, obstacle.remedy};
 }
 
 void check(const std::string &path, const Extent &extent, ExtentUse use)
@@ -55,11 +55,25 @@ void check(const std::string &path, const Extent &extent, ExtentUse use)
 	for (const auto &obstacle : kNeverRaw)
 		if (extent.flags & obstacle.flag)
 			refuse(path, obstacle);
-	if (use == ExtentUse::Storage && (extent.flags & kShared.flag))
+	if (use != ExtentUse::Marking && (extent.flags & kShared.flag))
 		refuse(path, kShared);
 	if (extent.physical_bytes % kSectorSizeBytes != 0)
 		refuse(path, {0, "a part is not aligned to sectors",
 			      "use a file on a file system with whole blocks"});
+}
+
+void check_holes(const std::string &path, std::uint64_t found_sectors, std::uint64_t size_sectors,
+		 ExtentUse use)
+{
+	if (use == ExtentUse::Marking)
+		return;
+	if (found_sectors == 0)
+		throw Error{ENODATA, kWhat, path, "no sector of it is allocated", kAllocate};
+	if (use == ExtentUse::Storage && found_sectors < size_sectors)
+		throw Error{ENODATA, kWhat, path,
+			    "only " + std::to_string(found_sectors) + " of its " +
+				    std::to_string(size_sectors) + " sectors are allocated",
+			    kAllocate};
 }
 
 } // namespace
@@ -79,7 +93,9 @@ std::vector<SectorRange> ranges_of(const std::string &path, std::span<const Exte
 		ranges.push_back({extent.physical_bytes / kSectorSizeBytes,
 				  (length + slack) / kSectorSizeBytes});
 	}
-	return merged(std::move(ranges));
+	ranges = merged(std::move(ranges));
+	check_holes(path, total_sectors(ranges), size_bytes / kSectorSizeBytes, use);
+	return ranges;
 }
 
 } // namespace blksnap

@@ -60,7 +60,8 @@ Uuid Uuid::parse(std::string_view text)
 	if (const auto uuid = try_parse(text))
 		return *uuid;
 	throw Error{EINVAL, "cannot use id", text, "it is not a UUID",
-		    "list the snapshots with blksnap snapshot_collect"};
+		    "list snapshots with blksnap snapshot_collect, generations with blksnap "
+		    "tracker_collect"};
 }
 
 std::string Uuid::to_string() const

@@ -100,6 +100,7 @@ void blksnap_session_id(const struct blksnap_session *session, struct blksnap_id
 int blksnap_session_append_ranges(struct blksnap_session *session,
 				  const struct blksnap_device *device,
 				  const struct blksnap_range *ranges, size_t count);
+/* As blksnap_snapshot_append_file(). */
 int blksnap_session_append_file(struct blksnap_session *session, const char *path);
 int blksnap_session_take(struct blksnap_session *session);
 int blksnap_session_image(const struct blksnap_session *session,
@@ -112,6 +113,10 @@ int blksnap_snapshot_create(struct blksnap_control *control, const struct blksna
 int blksnap_snapshot_append_ranges(struct blksnap_control *control, const struct blksnap_id *id,
 				   const struct blksnap_device *device,
 				   const struct blksnap_range *ranges, size_t count);
+/*
+ * All sectors of the file, which must stay as it is until the snapshot is destroyed. -ENODATA, and
+ * nothing is appended, if not the whole of it is allocated, as by fallocate(): holes are no storage.
+ */
 int blksnap_snapshot_append_file(struct blksnap_control *control, const struct blksnap_id *id,
 				 const char *path);
 int blksnap_snapshot_take(struct blksnap_control *control, const struct blksnap_id *id);
@@ -147,9 +152,20 @@ int blksnap_tracker_remove(struct blksnap_control *control, const struct blksnap
 int blksnap_tracker_mark_dirty(struct blksnap_control *control, const struct blksnap_device *device,
 			       const struct blksnap_range *ranges, size_t count);
 
-/* What changed since snapshot number @since of the same generation. The ranges are allocated. */
+/*
+ * What to copy for who saw snapshot number @since of @generation at the last backup. The ranges are
+ * allocated. -ESTALE if the map is of another generation: everything has to be copied. -EAGAIN if
+ * the snapshot that holds the device became another one meanwhile.
+ *
+ * @generation: null if the caller compares it with that of @tracker; then only an @since that this
+ *              generation has not come to is -ESTALE
+ * @tracker: what to remember for the next backup, its generation and number, also after -ESTALE;
+ *           may be null
+ */
 int blksnap_tracker_changes(struct blksnap_control *control, const struct blksnap_device *device,
-			    uint8_t since, struct blksnap_range **ranges, size_t *count);
+			    const struct blksnap_id *generation, uint8_t since,
+			    struct blksnap_range **ranges, size_t *count,
+			    struct blksnap_tracker *tracker);
 
 #ifdef __cplusplus
 }

@@ -17,11 +17,16 @@ struct CbtMap {
 	// One byte per block: 0 = unchanged in this generation, else the number of its last change.
 	std::vector<std::uint8_t> blocks;
 
-	// The map as it was at the take of the snapshot that holds the device. Throws Error.
+	// The map as it was at the take of the snapshot that holds the device. Throws Error, EAGAIN if
+	// that was not one and the same snapshot all the time.
 	static CbtMap read(const Control &control, const Device &device);
 
-	// What to copy for who saw snapshot @number at the last backup, in rising order. Valid only
-	// if the generation is the same as it was then; if not, everything has to be copied.
+	// What to copy for who saw snapshot @number of @generation at the last backup, in rising order.
+	// Throws Error with ESTALE if the map is of another generation: everything has to be copied.
+	std::vector<SectorRange> changed_since(const Uuid &generation, std::uint8_t number) const;
+
+	// The same for who has compared the generations. Throws Error with ESTALE if this one has not
+	// come to @number, which then is of another; that it has does not show that they are one.
 	std::vector<SectorRange> changed_since(std::uint8_t number) const;
 };
 

@@ -20,8 +20,9 @@ namespace blksnap
 {
 
 enum class ExtentUse {
-	Storage, // sectors will be overwritten: they must belong to this file alone
-	Marking, // sectors are only named
+	Storage,       // will be overwritten: of this file alone, and the whole of it is allocated
+	SparseStorage, // the same, but there may be holes; they are left out, ENODATA if all is one
+	Marking,       // sectors are only named
 };
 
 struct FileExtents {
@@ -39,12 +40,13 @@ struct Extent {
 };
 
 // The sectors of @extents up to @size_bytes of the file: blocks after the end may be taken away by
-// the file system. Throws Error if one extent cannot be used that way.
+// the file system. Throws Error if one extent cannot be used that way, or with ENODATA if some are
+// missing: a hole is no storage, and who gives a file counts on its whole size.
 std::vector<SectorRange> ranges_of(const std::string &path, std::span<const Extent> extents,
 				   std::uint64_t size_bytes, ExtentUse use);
 
 // Writes the file's data out and finds its sectors. Throws Error if the file system spreads files
-// over devices, moves blocks, or reports an extent that cannot be used that way.
+// over devices, moves blocks, or reports extents that cannot be used that way.
 FileExtents find_file_extents(const std::string &path, ExtentUse use);
 
 } // namespace blksnap
