@@ -39,8 +39,8 @@ int main(int argc, char **argv)
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_FENTRY,
 		    .attach_btf_id = static_cast<__u32>(function));
-	const int loaded =
-		bpf_prog_load(BPF_PROG_TYPE_TRACING, "hold", "GPL", program, std::size(program), &options);
+	const int loaded = bpf_prog_load(BPF_PROG_TYPE_TRACING, "hold", "GPL", program,
+					 std::size(program), &options);
 	if (loaded < 0)
 		return failed("cannot load the program", loaded);
 	const int link = bpf_raw_tracepoint_open(nullptr, loaded);

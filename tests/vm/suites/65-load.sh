@@ -145,13 +145,14 @@ tracks()
 # With a program there already the module gets at the writes another way.
 beside_bpf()
 {
-	local result=0
+	local result=0 input
 
 	coproc bpf-hold submit_bio_noacct || return
-	read -r -t $((30 * VM_SLOWDOWN)) held <&"${COPROC[0]}" && tracks || result=1
-	exec {COPROC[1]}>&-
+	input=${COPROC[1]}
+	read -r -t $((30 * VM_SLOWDOWN)) _ <&"${COPROC[0]}" && tracks || result=1
+	exec {input}>&-
 	wait
-	return $result
+	return "$result"
 }
 
 check 'the module under another name' make_other
