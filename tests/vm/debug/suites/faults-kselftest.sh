@@ -22,7 +22,7 @@ follow()
 
 	while sleep 0.2; do
 		case $1 in
-		memory) memory_faults "$2" ;;
+		memory) memory_faults "$2" 10 ;; # with more of them no snapshot is made
 		disks)
 			io_faults "$2"
 			for disk in /sys/block/{nullb*,sd*,dm-*}/make-it-fail; do
