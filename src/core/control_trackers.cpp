@@ -48,6 +48,12 @@ Tracker *Control::find_tracker_of(DeviceNumber number)
 namespace
 {
 
+// Other errors only tell that it could not be found out.
+bool may_miss_writes(const shim_bdev_info &info)
+{
+	return static_cast<Errno>(info.untrackable) == Errno::NotSupp;
+}
+
 Errno refuse(const shim_bdev_info &info)
 {
 	shim_log(SHIM_LOG_ERROR, "%s: cannot be tracked: %s", info.name, info.untrackable_why);
@@ -65,7 +71,8 @@ Result<void> Control::check_trackable(Snapshot::Member &member)
 	if (!now.untrackable)
 		return {};
 	COVERAGE_MARK("control: a device cannot be taken any more");
-	member.tracker->cbt().start_generation();
+	if (may_miss_writes(now))
+		member.tracker->cbt().start_generation();
 	return refuse(now);
 }
 
@@ -84,7 +91,8 @@ Result<void> Control::hold(Snapshot &snapshot, DeviceNumber number, OpenDevice &
 		return Errno::Already;
 	}
 	if (device.info.untrackable) {
-		if (tracker) {
+		if (tracker && tracker->info().disk_key == device.info.disk_key &&
+		    may_miss_writes(device.info)) {
 			COVERAGE_MARK("control: a tracker may have missed writes");
 			detach(*tracker);
 		}

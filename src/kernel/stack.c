@@ -66,19 +66,30 @@ static bool add_name(struct dir_context *context, const char *name, int length, 
 	return true;
 }
 
-static int add_names_in(const char *format, const char *device)
+static struct file *open_directory(const char *format, const char *device)
 {
 	struct path root = {.mnt = sysfs, .dentry = sysfs->mnt_root};
-	struct dir_context context = {.actor = add_name};
 	char path[NAME_BYTES + 32];
-	struct file *directory;
-	int error;
 
 	snprintf(path, sizeof(path), format, device);
-	directory = file_open_root(&root, path, O_RDONLY | O_DIRECTORY, 0);
+	return file_open_root(&root, path, O_RDONLY | O_DIRECTORY, 0);
+}
+
+static int add_names_of(struct file *directory)
+{
+	struct dir_context context = {.actor = add_name};
+
+	return iterate_dir(directory, &context);
+}
+
+static int add_names_in(const char *format, const char *device)
+{
+	struct file *directory = open_directory(format, device);
+	int error;
+
 	if (IS_ERR(directory))
 		return PTR_ERR(directory);
-	error = iterate_dir(directory, &context);
+	error = add_names_of(directory);
 	filp_close(directory, NULL);
 	return error;
 }
@@ -97,22 +108,43 @@ static int add_lower_devices(const char *device)
  * requests into the queues below it: no bio tells of them there. Such a map has a directory "mq". */
 static int has_request_queue(const char *device)
 {
-	int error = add_names_in("class/block/%s/mq", device);
+	struct file *directory = open_directory("class/block/%s/mq", device);
 
-	return error == -ENOENT ? 0 : error ? error : 1;
+	if (IS_ERR(directory))
+		return PTR_ERR(directory) == -ENOENT ? 0 : PTR_ERR(directory);
+	filp_close(directory, NULL);
+	return 1;
 }
 
-static int look_for_requests(void)
+static int look_among_names(void)
 {
-	int found = add_names_in("class/block/%s/holders", dev_name(disk_to_dev(question.lower)));
+	int found = 0;
 	unsigned int i;
 
-	if (found == -ENOENT)
-		return 0;
 	for (i = 0; !found && i < question.count; i++)
 		if (!strncmp(question.names[i], "dm-", 3))
 			found = has_request_queue(question.names[i]);
-	return !found && question.too_large ? 1 : found;
+	return found;
+}
+
+/* A disk may carry any number of volumes: some at a time. */
+static int look_for_requests(void)
+{
+	struct file *holders =
+		open_directory("class/block/%s/holders", dev_name(disk_to_dev(question.lower)));
+	int found;
+
+	if (IS_ERR(holders))
+		return PTR_ERR(holders) == -ENOENT ? 0 : PTR_ERR(holders);
+	do {
+		question.count = 0;
+		question.too_large = false;
+		found = add_names_of(holders);
+		if (!found)
+			found = look_among_names();
+	} while (!found && question.too_large && question.count);
+	filp_close(holders, NULL);
+	return found;
 }
 
 /* --- what it stands on --------------------------------------------------------------------- */

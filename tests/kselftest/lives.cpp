@@ -449,3 +449,27 @@ TEST(a_file_system_that_cannot_be_thawed_holds_up_no_other, .timeout_seconds = 2
 	EXPECT_ERRNO(mount_of_first.sync(), 0);
 	EXPECT_ERRNO(mount_of_second.sync(), 0);
 }
+
+// A freeze that fails is told, and fails no take; what was not frozen is not thawed.
+TEST(a_file_system_that_cannot_be_frozen_is_taken_all_the_same, .timeout_seconds = 120)
+{
+	const NullDisk lower(64), store(64);
+	const DmDisk origin(linear_table(lower, 0, 64 * kMib));
+	const Control control;
+	make_file_system(origin, "ext4");
+	{
+		Mount mount(origin);
+		const Snapshot snapshot(control, {&origin});
+		REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+		mount.write_files("new", 4, 64);
+		origin.reload("0 " + std::to_string(64 * kMib) + " error");
+		EXPECT_ERRNO(snapshot.take(), 0);
+		EXPECT(run({"dmesg"}).output.find("freezing the file system failed") !=
+		       std::string::npos);
+		EXPECT_ERRNO(snapshot.destroy(), 0);
+		origin.reload(linear_table(lower, 0, 64 * kMib));
+	}
+	const Mount mount(origin);
+	mount.write_files("after", 4, 64);
+	EXPECT_ERRNO(mount.sync(), 0);
+}

@@ -16,6 +16,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <deque>
 #include <thread>
 
 using namespace kselftest;
@@ -455,6 +456,23 @@ TEST(a_path_of_multipath_is_refused)
 	const DmDisk map(multipath_table(path, "0"));
 	settle_udev();
 	EXPECT_ERRNO(snapshot.take(), EOPNOTSUPP);
+}
+
+// Among more devices than are looked at in one go.
+TEST(multipath_is_found_among_many_volumes, .timeout_seconds = 240)
+{
+	const NullDisk path(64);
+	const Control control;
+	std::deque<DmDisk> volumes;
+	for (std::uint64_t i = 0; i < 70; i++)
+		volumes.emplace_back(linear_table(path, i * 64, 64));
+	settle_udev();
+	{
+		const Snapshot snapshot(control, {&path});
+	}
+	const DmDisk map(multipath_table(path, "0"));
+	settle_udev();
+	EXPECT_ERRNO(try_create(control, {path.number()}), EOPNOTSUPP);
 }
 
 TEST(a_path_of_multipath_with_bios_is_seen)

@@ -30,6 +30,8 @@ namespace
 constexpr std::uint64_t kMebibyte = 1 << 20;
 constexpr std::uint64_t kNoLimitMib = std::uint64_t{1} << 43; // what a 64-bit file offset can hold
 
+constexpr unsigned kMostWaits = 32; // between two attempts: some minutes
+
 struct Arguments {
 	std::string id;
 	std::string directory;
@@ -37,11 +39,12 @@ struct Arguments {
 	bool json = false;
 };
 
-// What others may free, or what passes. The rest stays as it is until a person does something.
+// What others may free, or what passes, as the snapshot of the device that the file lies on (EBUSY, EINVAL). The
+// rest stays as it is until a person does something.
 bool may_succeed_later(int code)
 {
-	static constexpr std::array kPassing{EAGAIN, EDQUOT, EINTR,  EIO,      EMFILE,
-					     ENFILE, ENOMEM, ENOSPC, ETIMEDOUT};
+	static constexpr std::array kPassing{EAGAIN, EBUSY,  EDQUOT, EINTR,  EINVAL,   EIO,
+					     EMFILE, ENFILE, ENOMEM, ENOSPC, ETIMEDOUT};
 	return std::find(kPassing.begin(), kPassing.end(), code) != kPassing.end();
 }
 
@@ -86,7 +89,7 @@ private:
 			std::chrono::duration_cast<Milliseconds>(environment_.patience);
 		const auto answer = wait_event(control_, snapshot_, patience);
 		if (const auto *none = std::get_if<NoEvent>(&answer)) {
-			if (unserved_ && *none == NoEvent::Timeout)
+			if (unserved_ && *none == NoEvent::Timeout && --waits_left_ == 0)
 				serve(*unserved_);
 			return *none != NoEvent::NotFound;
 		}
@@ -98,6 +101,7 @@ private:
 	void on_event(const LowFreeSpace &event)
 	{
 		unserved_.reset();
+		waits_ = 1;
 		serve(event);
 	}
 
@@ -124,6 +128,8 @@ private:
 		if (!unserved_)
 			environment_.err << "blksnap: " << why << "; it is tried again\n";
 		unserved_ = event;
+		waits_left_ = waits_;
+		waits_ = std::min(2 * waits_, kMostWaits);
 	}
 
 	void give_up(const char *why)
@@ -188,6 +194,9 @@ private:
 	Control control_;
 	StorageFiles files_;
 	std::optional<LowFreeSpace> unserved_; // a request that could not be met yet
+	// Each attempt may allocate much for nothing, so they become fewer.
+	unsigned waits_ = 1;
+	unsigned waits_left_ = 0;
 };
 
 } // namespace

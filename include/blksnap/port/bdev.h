@@ -25,7 +25,7 @@ struct shim_bdev_info {
 	shim_u32 major_of_disk, minor_of_disk;
 	shim_u8 is_partition;
 	shim_u8 is_image; /* one of our own image devices */
-	/* 0, or why writes to this device cannot be tracked. */
+	/* 0, or why writes to this device cannot be tracked: EOPNOTSUPP, or what kept that from being found out. */
 	int untrackable; /* positive errno */
 	const char *untrackable_why;
 	/* 0, or why it cannot hold copies. */

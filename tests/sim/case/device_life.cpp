@@ -160,6 +160,9 @@ void device_is_written_to_without_bios(History &history)
 	Device &store = stage.store(1024);
 	stage.destroy(stage.taken(disk, store));
 	const auto first = stage.info(disk);
+	disk.untrackable = 12; // not known
+	SIM_EXPECT(stage.try_create({&disk}) == -12);
+	SIM_EXPECT(same_generation(first, stage.info(disk)));
 	disk.untrackable = 95;
 	SIM_EXPECT(stage.try_create({&disk}) == -95);
 	std::vector<blk_snap_cbt_info> infos;
@@ -170,6 +173,9 @@ void device_is_written_to_without_bios(History &history)
 	stage.append(snapshot, store);
 	const auto second = stage.info(disk);
 	SIM_EXPECT(!same_generation(first, second));
+	disk.untrackable = 12;
+	SIM_EXPECT(agent_ioctl::take(snapshot.id) == -12);
+	SIM_EXPECT(same_generation(second, stage.info(disk)));
 	disk.untrackable = 95;
 	SIM_EXPECT(agent_ioctl::take(snapshot.id) == -95);
 	disk.untrackable = 0;
