@@ -205,7 +205,8 @@ static int ask(int (*find)(void), struct gendisk *upper, struct gendisk *lower)
 	question.find = find;
 	question.upper = upper;
 	question.lower = lower;
-	schedule_work(&question.work); /* nothing is frozen yet that a new worker could need */
+	/* Who asks has frozen nothing that a new worker could need. */
+	schedule_work(&question.work);
 	flush_work(&question.work);
 	result = question.answer;
 	mutex_unlock(&question.lock);
