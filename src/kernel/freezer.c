@@ -3,10 +3,16 @@
  * Freezer: freezes the file systems of a set of devices, thaws exactly what it froze.
  *
  * Opening a device, freezing and thawing its file system cannot be interrupted and may hang on a device
- * that does not answer, so each device has helpers of its own. The taker waits for all that freeze, but
- * not for ever. One that comes too late finds the freezer thawing and thaws what it just froze; so each
- * of them holds the freezer, and the freezer holds the devices open until its last user is gone. Thaws are
- * waited for; but none waits for another one, whose device may be the reason for giving up.
+ * that does not answer, so each device has a helper of its own: a thread, made before anything is frozen
+ * on its device, so that a thaw needs no memory that only the thaw sets free. No workqueue: one with a
+ * rescuer must not wait for one without, and a file system that was unmounted meanwhile ends in its thaw.
+ * The taker waits for all that freeze, but not for ever. One that comes too late finds the freezer thawing
+ * and thaws what it just froze; so each of them holds the freezer, and the freezer holds the devices open
+ * until its last user is gone.
+ *
+ * What was frozen last is thawed first: a file system that stands on another one, by a loop device, would
+ * write to that one while it is frozen still, which Linux 6.1 complains of. But it waits a limited time
+ * only, since the device of that one may be the reason for giving up. All thaws are waited for at the end.
  *
  * Only our own freeze is ever undone: the kernel counts freezes of a device (an outer one stays
  * when ours is thawed). A file system frozen by FIFREEZE answers -EBUSY on older kernels, and is left
@@ -15,61 +21,43 @@
 #include <linux/blkdev.h>
 #include <linux/jiffies.h>
 #include <linux/kref.h>
+#include <linux/kthread.h>
+#include <linux/limits.h>
 #include <linux/list.h>
+#include <linux/module.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
-#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <blksnap/port/bdev.h>
 #include "blksnap-features.h"
 #include "bdev.h"
-#include "freezer.h"
+
+/* How long an upper file system stays frozen for a lower one that is being thawed. */
+#define THAW_PATIENCE (3 * HZ)
 
 struct shim_freezer {
-	struct kref users;
+	struct kref users; /* the taker and the helpers */
 	spinlock_t lock;
-	wait_queue_head_t helper_done;
+	wait_queue_head_t changed;
 	struct list_head members; /* changed by the taker only */
-	unsigned int pending;
-	bool thawing;
+	unsigned int levels, pending;
+	unsigned int thaw_from; /* the first level that is to be thawed, or UINT_MAX: none yet */
 };
 
-enum member_state { MEMBER_PENDING, MEMBER_FROZEN, MEMBER_THAWED };
+enum member_state { MEMBER_PENDING, MEMBER_FROZEN, MEMBER_THAWED, MEMBER_LATE };
 
 struct member {
 	struct list_head link;
-	struct work_struct freeze, thaw;
 	struct shim_freezer *freezer;
+	struct task_struct *helper; /* until it is joined */
 	dev_t number;
-	struct shim_bdev opened; /* by the helper that freezes */
+	unsigned int level;
+	struct shim_bdev opened; /* by the helper */
 	enum member_state state;
 };
-
-static struct workqueue_struct *freezes, *thaws;
-
-/* Only thaws have a rescuer, who needs no memory: what is frozen may be what reclaim waits for. It is a
- * single thread, which the first freeze that hangs would keep; without workers the freezes are late, and
- * the take ends at its limit of time. And a file system may flush whatever queue it has when it is
- * frozen, which a queue with a rescuer must not wait for. */
-int freezer_create_queues(void)
-{
-	freezes = alloc_workqueue("blksnap-freeze", WQ_UNBOUND, 0);
-	if (!freezes)
-		return -ENOMEM;
-	thaws = alloc_workqueue("blksnap-thaw", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	if (thaws)
-		return 0;
-	destroy_workqueue(freezes);
-	return -ENOMEM;
-}
-
-void freezer_destroy_queues(void)
-{
-	destroy_workqueue(freezes);
-	destroy_workqueue(thaws);
-}
 
 static void freezer_release(struct kref *users)
 {
@@ -79,6 +67,8 @@ static void freezer_release(struct kref *users)
 	list_for_each_entry_safe(member, next, &freezer->members, link) {
 		if (member->opened.bdev)
 			bdev_close(&member->opened);
+		if (member->helper)
+			put_task_struct(member->helper);
 		kfree(member);
 	}
 	kfree(freezer);
@@ -157,12 +147,22 @@ static void thaw(struct block_device *bdev)
 		pr_warn(KBUILD_MODNAME ": %pg: thawing failed (%d)\n", bdev, error);
 }
 
+static bool is_thawing(struct shim_freezer *freezer, unsigned int level)
+{
+	bool thawing;
+
+	spin_lock(&freezer->lock);
+	thawing = level >= freezer->thaw_from;
+	spin_unlock(&freezer->lock);
+	return thawing;
+}
+
 static bool is_late(struct shim_freezer *freezer)
 {
 	bool late;
 
 	spin_lock(&freezer->lock);
-	late = freezer->thawing;
+	late = freezer->thaw_from != UINT_MAX;
 	spin_unlock(&freezer->lock);
 	return late;
 }
@@ -171,15 +171,28 @@ static bool is_late(struct shim_freezer *freezer)
 static bool settle_member(struct member *member, bool frozen)
 {
 	struct shim_freezer *freezer = member->freezer;
-	bool late;
 
 	spin_lock(&freezer->lock);
-	late = frozen && freezer->thawing;
-	member->state = frozen && !late ? MEMBER_FROZEN : MEMBER_THAWED;
+	if (!frozen)
+		member->state = MEMBER_THAWED;
+	else
+		member->state = freezer->thaw_from == UINT_MAX ? MEMBER_FROZEN : MEMBER_LATE;
 	freezer->pending--;
 	spin_unlock(&freezer->lock);
-	wake_up(&freezer->helper_done);
-	return late;
+	wake_up(&freezer->changed);
+	return member->state == MEMBER_LATE;
+}
+
+static void thaw_when_asked(struct member *member)
+{
+	struct shim_freezer *freezer = member->freezer;
+
+	wait_event_idle(freezer->changed, is_thawing(freezer, member->level));
+	thaw(member->opened.bdev);
+	spin_lock(&freezer->lock);
+	member->state = MEMBER_THAWED;
+	spin_unlock(&freezer->lock);
+	wake_up(&freezer->changed);
 }
 
 /* Return: whether its file system is frozen by us. */
@@ -199,27 +212,21 @@ static bool open_and_freeze(struct member *member)
 	return !error;
 }
 
-static void freeze_member(struct work_struct *work)
+static int help_member(void *context)
 {
-	struct member *member = container_of(work, struct member, freeze);
-	struct shim_freezer *freezer = member->freezer;
+	struct member *member = context;
 	unsigned int noio = memalloc_noio_save();
+	bool frozen = open_and_freeze(member);
 
-	if (settle_member(member, open_and_freeze(member))) {
+	if (settle_member(member, frozen)) {
 		pr_info(KBUILD_MODNAME ": %pg: frozen too late, thawed\n", member->opened.bdev);
 		thaw(member->opened.bdev);
+	} else if (frozen) {
+		thaw_when_asked(member);
 	}
 	memalloc_noio_restore(noio);
-	kref_put(&freezer->users, freezer_release);
-}
-
-static void thaw_member(struct work_struct *work)
-{
-	struct member *member = container_of(work, struct member, thaw);
-	unsigned int noio = memalloc_noio_save();
-
-	thaw(member->opened.bdev);
-	memalloc_noio_restore(noio);
+	kref_put(&member->freezer->users, freezer_release);
+	module_put_and_kthread_exit(0);
 }
 
 /* --- the set ------------------------------------------------------------------------------- */
@@ -234,28 +241,44 @@ static bool has_member(struct shim_freezer *freezer, dev_t number)
 	return false;
 }
 
-static void start_member(struct shim_freezer *freezer, dev_t number)
+/* Return: 0, or -errno: then nothing was started. */
+static int start_helper(struct member *member)
 {
-	struct member *member;
+	struct shim_freezer *freezer = member->freezer;
+	struct task_struct *helper = kthread_create(help_member, member, "blksnap-freeze");
 
-	if (has_member(freezer, number))
-		return;
-	member = kzalloc(sizeof(*member), GFP_KERNEL);
-	if (!member) {
-		pr_warn(KBUILD_MODNAME ": %u:%u cannot be frozen (%d)\n", MAJOR(number),
-			MINOR(number), -ENOMEM);
-		return;
-	}
-	INIT_WORK(&member->freeze, freeze_member);
-	INIT_WORK(&member->thaw, thaw_member);
-	member->freezer = freezer;
-	member->number = number;
+	if (IS_ERR(helper))
+		return PTR_ERR(helper);
+	__module_get(THIS_MODULE); /* which the caller holds, too */
+	kref_get(&freezer->users);
+	member->helper = get_task_struct(helper);
 	list_add(&member->link, &freezer->members);
 	spin_lock(&freezer->lock);
 	freezer->pending++;
 	spin_unlock(&freezer->lock);
-	kref_get(&freezer->users);
-	queue_work(freezes, &member->freeze);
+	wake_up_process(helper);
+	return 0;
+}
+
+static void start_member(struct shim_freezer *freezer, dev_t number)
+{
+	struct member *member;
+	int error = -ENOMEM;
+
+	if (has_member(freezer, number))
+		return;
+	member = kzalloc(sizeof(*member), GFP_KERNEL);
+	if (member) {
+		member->freezer = freezer;
+		member->number = number;
+		member->level = freezer->levels;
+		error = start_helper(member);
+	}
+	if (error) {
+		kfree(member);
+		pr_warn(KBUILD_MODNAME ": %u:%u cannot be frozen (%d)\n", MAJOR(number),
+			MINOR(number), error);
+	}
 }
 
 /* Return: the number of the partition after @index, or 0. */
@@ -284,14 +307,50 @@ static void start_device(struct shim_freezer *freezer, struct block_device *bdev
 		start_member(freezer, number);
 }
 
-static bool all_done(struct shim_freezer *freezer)
+static bool all_settled(struct shim_freezer *freezer)
 {
-	bool done;
+	bool settled;
 
 	spin_lock(&freezer->lock);
-	done = !freezer->pending;
+	settled = !freezer->pending;
 	spin_unlock(&freezer->lock);
-	return done;
+	return settled;
+}
+
+/* Whether nothing is frozen any more from this level on. */
+static bool all_thawed(struct shim_freezer *freezer, unsigned int level)
+{
+	struct member *member;
+	bool thawed = true;
+
+	spin_lock(&freezer->lock);
+	list_for_each_entry(member, &freezer->members, link)
+		thawed &= member->level < level || member->state != MEMBER_FROZEN;
+	spin_unlock(&freezer->lock);
+	return thawed;
+}
+
+/* Return: whether it was thawed in time. */
+static bool thaw_level(struct shim_freezer *freezer, unsigned int level, bool patient)
+{
+	spin_lock(&freezer->lock);
+	freezer->thaw_from = level;
+	spin_unlock(&freezer->lock);
+	wake_up(&freezer->changed);
+	return patient &&
+	       wait_event_timeout(freezer->changed, all_thawed(freezer, level), THAW_PATIENCE);
+}
+
+/* Waits for the end of a helper, unless it is late: nobody knows when that one ends. */
+static void join_helper(struct member *member)
+{
+	enum member_state state = READ_ONCE(member->state);
+
+	if (!member->helper || state == MEMBER_PENDING || state == MEMBER_LATE)
+		return;
+	kthread_stop(member->helper);
+	put_task_struct(member->helper);
+	member->helper = NULL;
 }
 
 struct shim_freezer *shim_freezer_create(void)
@@ -302,8 +361,9 @@ struct shim_freezer *shim_freezer_create(void)
 		return NULL;
 	kref_init(&freezer->users);
 	spin_lock_init(&freezer->lock);
-	init_waitqueue_head(&freezer->helper_done);
+	init_waitqueue_head(&freezer->changed);
 	INIT_LIST_HEAD(&freezer->members);
+	freezer->thaw_from = UINT_MAX;
 	return freezer;
 }
 
@@ -314,7 +374,8 @@ int shim_freezer_freeze(struct shim_freezer *freezer, struct shim_bdev *const *b
 
 	for (i = 0; i < count; i++)
 		start_device(freezer, bdevs[i]->bdev);
-	return wait_event_timeout(freezer->helper_done, all_done(freezer),
+	freezer->levels++;
+	return wait_event_timeout(freezer->changed, all_settled(freezer),
 				  msecs_to_jiffies(timeout_ms))
 		       ? 0
 		       : -ETIMEDOUT;
@@ -322,20 +383,15 @@ int shim_freezer_freeze(struct shim_freezer *freezer, struct shim_bdev *const *b
 
 void shim_freezer_thaw(struct shim_freezer *freezer)
 {
+	unsigned int level = min(freezer->levels, freezer->thaw_from);
 	struct member *member;
+	bool patient = true;
 
-	spin_lock(&freezer->lock);
-	freezer->thawing = true;
-	spin_unlock(&freezer->lock);
-	/* The state of a member is final now, except that a pending one becomes thawed. */
-	list_for_each_entry(member, &freezer->members, link) {
-		if (READ_ONCE(member->state) != MEMBER_FROZEN)
-			continue;
-		WRITE_ONCE(member->state, MEMBER_THAWED);
-		queue_work(thaws, &member->thaw);
-	}
+	while (level--)
+		patient = thaw_level(freezer, level, patient);
+	wait_event(freezer->changed, all_thawed(freezer, 0));
 	list_for_each_entry(member, &freezer->members, link)
-		flush_work(&member->thaw);
+		join_helper(member);
 }
 
 void shim_freezer_destroy(struct shim_freezer *freezer)

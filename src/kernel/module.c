@@ -11,7 +11,6 @@
 #include <blksnap/port/control.h>
 #include "bio.h"
 #include "chardev.h"
-#include "freezer.h"
 #include "image.h"
 #include "stack.h"
 
@@ -30,18 +29,13 @@ static int __init backend_init(void)
 	error = bio_pools_create();
 	if (error)
 		return error;
-	error = freezer_create_queues();
-	if (error)
-		goto pools;
 	error = stack_init();
 	if (error)
-		goto freezer;
+		goto pools;
 	error = image_major_register();
 	if (!error)
 		return 0;
 	stack_exit();
-freezer:
-	freezer_destroy_queues();
 pools:
 	bio_pools_destroy();
 	return error;
@@ -49,7 +43,6 @@ pools:
 
 static void backend_exit(void)
 {
-	freezer_destroy_queues();
 	stack_exit();
 	image_major_unregister();
 	bio_wait_for_completions();

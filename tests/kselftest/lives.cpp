@@ -109,6 +109,64 @@ private:
 	const std::string name_;
 };
 
+// A take that has frozen all file systems and waits for a write that does not end, until drain_timeout_ms.
+class WaitingTake
+{
+public:
+	WaitingTake(const Snapshot &snapshot, const DmDisk &busy)
+		: suspended_(busy), writer_([&] { return BlockFile(busy).write(0, pattern(2, 8)); })
+	{
+		writer_.wait_until_asleep();
+		taker_ = std::thread([&] { result_ = snapshot.take(); });
+		usleep(2000000 * slowdown());
+	}
+	~WaitingTake()
+	{
+		if (taker_.joinable())
+			(void)finish();
+	}
+	WaitingTake(const WaitingTake &) = delete;
+	WaitingTake &operator=(const WaitingTake &) = delete;
+
+	// Return: an errno or 0, or -1 as long as it has not come back.
+	int result() const { return result_; }
+	// Lets the write end. Return: what the take came to.
+	int finish()
+	{
+		suspended_.resume();
+		taker_.join();
+		EXPECT_EQ(writer_.wait(), 0);
+		return result_;
+	}
+
+private:
+	const Suspended suspended_;
+	Child writer_;
+	std::thread taker_;
+	std::atomic<int> result_ = -1;
+};
+
+// Writes to a file that is there, without the device.
+class Rewriter
+{
+public:
+	Rewriter(const Mount &mount, const std::string &name)
+		: thread_([this, path = mount.path() + "/" + name] {
+			  done_ = write_file(path, "over") == 0;
+		  })
+	{
+	}
+	~Rewriter() { thread_.join(); }
+	Rewriter(const Rewriter &) = delete;
+	Rewriter &operator=(const Rewriter &) = delete;
+
+	bool is_done() const { return done_; }
+
+private:
+	std::atomic<bool> done_ = false;
+	std::thread thread_;
+};
+
 // Where a file is on its device.
 std::vector<blk_snap_block_range> ranges_of(const std::string &path)
 {
@@ -425,12 +483,7 @@ TEST(a_file_system_that_cannot_be_thawed_holds_up_no_other, .timeout_seconds = 2
 		const Mount &good_mount = first_is_silent ? mount_of_second : mount_of_first;
 		const Snapshot snapshot(control, {&first, &second, &busy});
 		REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
-		const Suspended busy_suspended(busy);
-		Child writer([&] { return BlockFile(busy).write(0, pattern(2, 8)); });
-		writer.wait_until_asleep();
-		std::atomic<int> taken = -1;
-		std::thread taker([&] { taken = snapshot.take(); });
-		usleep(2000000 * slowdown());
+		WaitingTake take(snapshot, busy);
 		const Suspended suspended(silent);
 		std::atomic<bool> written = false;
 		std::thread writer_of_good([&] {
@@ -438,16 +491,70 @@ TEST(a_file_system_that_cannot_be_thawed_holds_up_no_other, .timeout_seconds = 2
 			written = good_mount.sync() == 0;
 		});
 		EXPECT(wait_until([&] { return written.load(); }, 20));
-		EXPECT_EQ(taken.load(), -1); // it waits for the silent one
+		EXPECT_EQ(take.result(), -1); // it waits for the silent one
 		suspended.resume();
-		busy_suspended.resume();
-		taker.join();
+		EXPECT_ERRNO(take.finish(), EBUSY);
 		writer_of_good.join();
-		EXPECT_ERRNO(taken.load(), EBUSY);
-		EXPECT_EQ(writer.wait(), 0);
 	}
 	EXPECT_ERRNO(mount_of_first.sync(), 0);
 	EXPECT_ERRNO(mount_of_second.sync(), 0);
+}
+
+// Otherwise what is above writes to what is frozen still: Linux 6.1 warns of it. But it does not wait for ever.
+TEST(a_file_system_is_thawed_before_the_one_above_it, .timeout_seconds = 240)
+{
+	const module::Parameter patience("drain_timeout_ms", std::to_string(6000 * slowdown()));
+	const NullDisk below_lower(512), below_busy(64), beside(64), store(64);
+	const DmDisk lower(linear_table(below_lower, 0, 512 * kMib));
+	const DmDisk busy(linear_table(below_busy, 0, 64 * kMib));
+	make_file_system(lower, "ext4");
+	const Mount lower_mount(lower);
+	run_or_throw({"truncate", "--size=400M", lower_mount.path() + "/disk"});
+	const LoopDisk upper(lower_mount.path() + "/disk", 512);
+	make_file_system(upper, "xfs"); // whose thaw does not write
+	make_file_system(beside, "ext4");
+	const Mount upper_mount(upper), beside_mount(beside);
+	for (const Mount *mount : {&upper_mount, &beside_mount}) {
+		mount->write_files("file", 1, 4);
+		EXPECT_ERRNO(mount->sync(), 0);
+	}
+	const Control control;
+	const Snapshot snapshot(control, {&lower, &upper, &busy, &beside});
+	REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+	WaitingTake take(snapshot, busy);
+	const Suspended suspended(lower); // holds up its thaw
+	const Rewriter above(upper_mount, "file0"), elsewhere(beside_mount, "file0");
+	EXPECT(wait_until([&] { return elsewhere.is_done(); }, 20));
+	const double begin = now();
+	usleep(500000);
+	EXPECT(!above.is_done() || now() - begin > 2);
+	EXPECT(wait_until([&] { return above.is_done(); }, 20));
+	EXPECT_EQ(take.result(), -1);
+	suspended.resume();
+	EXPECT_ERRNO(take.finish(), EBUSY);
+}
+
+// Then the thaw has the last reference to the file system, and all the work of its end.
+TEST(a_file_system_that_is_unmounted_while_it_is_frozen_ends_with_the_thaw, .timeout_seconds = 240)
+{
+	const module::Parameter patience("drain_timeout_ms", std::to_string(20000 * slowdown()));
+	const NullDisk below_busy(64), origin(512), store(64);
+	const DmDisk busy(linear_table(below_busy, 0, 64 * kMib));
+	make_file_system(origin, "xfs");
+	Mount mount(origin);
+	mount.write_files("old", 4, 64);
+	const Control control;
+	const Snapshot snapshot(control, {&origin, &busy});
+	REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+	{
+		WaitingTake take(snapshot, busy);
+		EXPECT_ERRNO(mount.unmount(), 0);
+		EXPECT_EQ(take.result(), -1);
+		EXPECT_ERRNO(take.finish(), 0);
+	}
+	EXPECT_EQ(find_damage(origin, "xfs"), "");
+	const Mount image(snapshot.image_of(origin), "nouuid");
+	EXPECT(image.holds_files("old", 4, 64));
 }
 
 // A freeze that fails is told, and fails no take; what was not frozen is not thawed.

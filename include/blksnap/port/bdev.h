@@ -80,7 +80,7 @@ struct shim_freezer *shim_freezer_create(void) SHIM_NOEXCEPT;
  */
 int shim_freezer_freeze(struct shim_freezer *freezer, struct shim_bdev *const *bdevs,
 			shim_u32 count, shim_u32 timeout_ms) SHIM_NOEXCEPT;
-/* Thaws all that was frozen. Context: process. */
+/* Thaws all that was frozen, the last devices first. Context: process. */
 void shim_freezer_thaw(struct shim_freezer *freezer) SHIM_NOEXCEPT;
 /* Thaws if that was not done, and frees. */
 void shim_freezer_destroy(struct shim_freezer *freezer) SHIM_NOEXCEPT;
