@@ -11,6 +11,15 @@ Result<void> Cut::run()
 	shim_freezer *freezer = shim_freezer_create();
 	if (!freezer)
 		return Errno::NoMem;
+	Result<void> result = add_levels(freezer);
+	if (result.ok())
+		result = cut_frozen(freezer);
+	shim_freezer_destroy(freezer);
+	return result;
+}
+
+Result<void> Cut::cut_frozen(shim_freezer *freezer)
+{
 	// From the first freeze to the last thaw memory reclaim must not wait for a device that
 	// we hold up.
 	const unsigned noio = shim_noio_begin();
@@ -22,7 +31,6 @@ Result<void> Cut::run()
 	open_gates();
 	shim_freezer_thaw(freezer);
 	shim_noio_end(noio);
-	shim_freezer_destroy(freezer);
 	return result;
 }
 
@@ -57,7 +65,7 @@ u32 Cut::level_end(u32 first) const
 	return end;
 }
 
-Result<void> Cut::freeze(shim_freezer *freezer)
+Result<void> Cut::add_levels(shim_freezer *freezer)
 {
 	Vector<shim_bdev *> bdevs;
 	TRY(bdevs.reserve(members_.size()));
@@ -68,8 +76,20 @@ Result<void> Cut::freeze(shim_freezer *freezer)
 			for (Snapshot::Member &member : members_)
 				if (&member.tracker->disk() == disks_[i])
 					bdevs.push_reserved(member.bdev);
-		const int result = shim_freezer_freeze(freezer, bdevs.begin(), bdevs.size(),
-						       params_.freeze_timeout_ms);
+		const int result = shim_freezer_add(freezer, bdevs.begin(), bdevs.size());
+		if (result) {
+			COVERAGE_MARK("cut: the taker is killed");
+			shim_log(SHIM_LOG_ERROR, "take: the caller was killed; nothing was taken");
+			return from_port(result);
+		}
+	}
+	return {};
+}
+
+Result<void> Cut::freeze(shim_freezer *freezer)
+{
+	for (u32 first = 0; first < disks_.size(); first = level_end(first)) {
+		const int result = shim_freezer_freeze(freezer, params_.freeze_timeout_ms);
 		if (result) {
 			COVERAGE_MARK("cut: a file system does not freeze");
 			shim_log(

@@ -3,15 +3,15 @@
  * Freezer: freezes the file systems of a set of devices, thaws exactly what it froze.
  *
  * Opening a device, freezing and thawing its file system cannot be interrupted and may hang on a device
- * that does not answer, so each device has a helper of its own: a thread, made before anything is frozen
- * on its device, so that a thaw needs no memory that only the thaw sets free. No workqueue: one with a
- * rescuer must not wait for one without, and a file system that was unmounted meanwhile ends in its thaw.
- * The taker waits for all that freeze, but not for ever. One that comes too late finds the freezer thawing
- * and thaws what it just froze; so each of them holds the freezer, and the freezer holds the devices open
- * until its last user is gone.
+ * that does not answer, so each device has a helper of its own: a thread. All are made before the first
+ * freeze, for whatever a new thread needs (memory, a lock of all forks) may wait for what is frozen. No
+ * workqueue: one with a rescuer must not wait for one without, and a file system that was unmounted
+ * meanwhile ends in its thaw. The taker waits for all that freeze, but not for ever. One that comes too
+ * late finds the freezer thawing and thaws what it just froze; so each of them holds the freezer, and the
+ * freezer holds the devices open until its last user is gone.
  *
  * What was frozen last is thawed first: a file system that stands on another one, by a loop device, would
- * write to that one while it is frozen still, which Linux 6.1 complains of. But it waits a limited time
+ * write to that one while it is frozen still, which Linux 6.1 complains of. But this waits a limited time
  * only, since the device of that one may be the reason for giving up. All thaws are waited for at the end.
  *
  * Only our own freeze is ever undone: the kernel counts freezes of a device (an outer one stays
@@ -22,7 +22,6 @@
 #include <linux/jiffies.h>
 #include <linux/kref.h>
 #include <linux/kthread.h>
-#include <linux/limits.h>
 #include <linux/list.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
@@ -35,24 +34,35 @@
 #include "blksnap-features.h"
 #include "bdev.h"
 
-/* How long an upper file system stays frozen for a lower one that is being thawed. */
+/* How long file systems stay frozen for others, on disks that are older, that are being thawed. */
 #define THAW_PATIENCE (3 * HZ)
 
 struct shim_freezer {
 	struct kref users; /* the taker and the helpers */
-	spinlock_t lock;
-	wait_queue_head_t changed;
-	struct list_head members; /* changed by the taker only */
-	unsigned int levels, pending;
-	unsigned int thaw_from; /* the first level that is to be thawed, or UINT_MAX: none yet */
+	spinlock_t lock;   /* of what follows, and of the states of the members */
+	bool thawing;
+	/* For the taker only: */
+	wait_queue_head_t answered;
+	struct list_head members;
+	unsigned int levels, frozen_levels;
 };
 
-enum member_state { MEMBER_PENDING, MEMBER_FROZEN, MEMBER_THAWED, MEMBER_LATE };
+/* Bits, so that several can be looked for. */
+enum member_state {
+	MEMBER_ADDED = 1 << 0,
+	MEMBER_FREEZES = 1 << 1, /* asked for by the taker */
+	MEMBER_FROZEN = 1 << 2,
+	MEMBER_ENDS = 1 << 3, /* asked for by the taker: it thaws what it froze */
+	MEMBER_LATE = 1 << 4, /* frozen when the taker thaws already: it thaws unasked */
+	MEMBER_DONE = 1 << 5,
+};
+#define MEMBER_NOT_DONE (MEMBER_DONE - 1)
 
 struct member {
 	struct list_head link;
 	struct shim_freezer *freezer;
 	struct task_struct *helper; /* until it is joined */
+	wait_queue_head_t asked;
 	dev_t number;
 	unsigned int level;
 	struct shim_bdev opened; /* by the helper */
@@ -147,52 +157,47 @@ static void thaw(struct block_device *bdev)
 		pr_warn(KBUILD_MODNAME ": %pg: thawing failed (%d)\n", bdev, error);
 }
 
-static bool is_thawing(struct shim_freezer *freezer, unsigned int level)
+static enum member_state state_of(struct member *member)
+{
+	enum member_state state;
+
+	spin_lock(&member->freezer->lock);
+	state = member->state;
+	spin_unlock(&member->freezer->lock);
+	return state;
+}
+
+/* By the taker. */
+static void ask(struct member *member, enum member_state state)
+{
+	spin_lock(&member->freezer->lock);
+	member->state = state;
+	spin_unlock(&member->freezer->lock);
+	wake_up(&member->asked);
+}
+
+/* By the helper. Return: the state that it comes to. */
+static enum member_state answer(struct member *member, enum member_state state)
+{
+	struct shim_freezer *freezer = member->freezer;
+
+	spin_lock(&freezer->lock);
+	if (state == MEMBER_FROZEN && freezer->thawing)
+		state = MEMBER_LATE;
+	member->state = state;
+	spin_unlock(&freezer->lock);
+	wake_up(&freezer->answered);
+	return state;
+}
+
+static bool is_thawing(struct shim_freezer *freezer)
 {
 	bool thawing;
 
 	spin_lock(&freezer->lock);
-	thawing = level >= freezer->thaw_from;
+	thawing = freezer->thawing;
 	spin_unlock(&freezer->lock);
 	return thawing;
-}
-
-static bool is_late(struct shim_freezer *freezer)
-{
-	bool late;
-
-	spin_lock(&freezer->lock);
-	late = freezer->thaw_from != UINT_MAX;
-	spin_unlock(&freezer->lock);
-	return late;
-}
-
-/* Return: true if the freeze came too late and has to be undone. */
-static bool settle_member(struct member *member, bool frozen)
-{
-	struct shim_freezer *freezer = member->freezer;
-
-	spin_lock(&freezer->lock);
-	if (!frozen)
-		member->state = MEMBER_THAWED;
-	else
-		member->state = freezer->thaw_from == UINT_MAX ? MEMBER_FROZEN : MEMBER_LATE;
-	freezer->pending--;
-	spin_unlock(&freezer->lock);
-	wake_up(&freezer->changed);
-	return member->state == MEMBER_LATE;
-}
-
-static void thaw_when_asked(struct member *member)
-{
-	struct shim_freezer *freezer = member->freezer;
-
-	wait_event_idle(freezer->changed, is_thawing(freezer, member->level));
-	thaw(member->opened.bdev);
-	spin_lock(&freezer->lock);
-	member->state = MEMBER_THAWED;
-	spin_unlock(&freezer->lock);
-	wake_up(&freezer->changed);
 }
 
 /* Return: whether its file system is frozen by us. */
@@ -205,25 +210,33 @@ static bool open_and_freeze(struct member *member)
 			MINOR(member->number), error);
 		return false;
 	}
-	if (is_late(member->freezer))
+	if (is_thawing(member->freezer))
 		return false;
 	error = bdev_freeze(member->opened.bdev);
 	log_freeze(member->opened.bdev, error);
 	return !error;
 }
 
+static void freeze_member(struct member *member)
+{
+	if (!open_and_freeze(member))
+		return;
+	if (answer(member, MEMBER_FROZEN) == MEMBER_LATE)
+		pr_info(KBUILD_MODNAME ": %pg: frozen too late, thawed\n", member->opened.bdev);
+	else
+		wait_event_idle(member->asked, state_of(member) == MEMBER_ENDS);
+	thaw(member->opened.bdev);
+}
+
 static int help_member(void *context)
 {
 	struct member *member = context;
 	unsigned int noio = memalloc_noio_save();
-	bool frozen = open_and_freeze(member);
 
-	if (settle_member(member, frozen)) {
-		pr_info(KBUILD_MODNAME ": %pg: frozen too late, thawed\n", member->opened.bdev);
-		thaw(member->opened.bdev);
-	} else if (frozen) {
-		thaw_when_asked(member);
-	}
+	wait_event_idle(member->asked, state_of(member) != MEMBER_ADDED);
+	if (state_of(member) == MEMBER_FREEZES)
+		freeze_member(member);
+	answer(member, MEMBER_DONE);
 	memalloc_noio_restore(noio);
 	kref_put(&member->freezer->users, freezer_release);
 	module_put_and_kthread_exit(0);
@@ -241,44 +254,47 @@ static bool has_member(struct shim_freezer *freezer, dev_t number)
 	return false;
 }
 
-/* Return: 0, or -errno: then nothing was started. */
+/* Return: 0, or -errno: then there is no helper. */
 static int start_helper(struct member *member)
 {
-	struct shim_freezer *freezer = member->freezer;
 	struct task_struct *helper = kthread_create(help_member, member, "blksnap-freeze");
 
 	if (IS_ERR(helper))
 		return PTR_ERR(helper);
 	__module_get(THIS_MODULE); /* which the caller holds, too */
-	kref_get(&freezer->users);
+	kref_get(&member->freezer->users);
 	member->helper = get_task_struct(helper);
-	list_add(&member->link, &freezer->members);
-	spin_lock(&freezer->lock);
-	freezer->pending++;
-	spin_unlock(&freezer->lock);
 	wake_up_process(helper);
 	return 0;
 }
 
-static void start_member(struct shim_freezer *freezer, dev_t number)
+/* Return: 0, or -EINTR; without a helper it is taken without being frozen. */
+static int add_member(struct shim_freezer *freezer, dev_t number)
 {
 	struct member *member;
 	int error = -ENOMEM;
 
 	if (has_member(freezer, number))
-		return;
+		return 0;
 	member = kzalloc(sizeof(*member), GFP_KERNEL);
 	if (member) {
+		init_waitqueue_head(&member->asked);
 		member->freezer = freezer;
 		member->number = number;
 		member->level = freezer->levels;
+		member->state = MEMBER_ADDED;
 		error = start_helper(member);
 	}
-	if (error) {
-		kfree(member);
-		pr_warn(KBUILD_MODNAME ": %u:%u cannot be frozen (%d)\n", MAJOR(number),
-			MINOR(number), error);
+	if (!error) {
+		list_add(&member->link, &freezer->members);
+		return 0;
 	}
+	kfree(member);
+	if (error == -EINTR)
+		return error;
+	pr_warn(KBUILD_MODNAME ": %u:%u cannot be frozen (%d)\n", MAJOR(number), MINOR(number),
+		error);
+	return 0;
 }
 
 /* Return: the number of the partition after @index, or 0. */
@@ -295,58 +311,47 @@ static dev_t next_partition(struct gendisk *disk, unsigned long *index)
 	return number;
 }
 
-static void start_device(struct shim_freezer *freezer, struct block_device *bdev)
+static int add_device(struct shim_freezer *freezer, struct block_device *bdev)
 {
 	unsigned long index = 0;
-	dev_t number;
+	dev_t number = bdev->bd_dev;
+	int error;
 
-	start_member(freezer, bdev->bd_dev);
-	if (bdev_is_partition(bdev))
-		return;
-	while ((number = next_partition(bdev->bd_disk, &index)))
-		start_member(freezer, number);
+	do {
+		error = add_member(freezer, number);
+	} while (!error && !bdev_is_partition(bdev) &&
+		 (number = next_partition(bdev->bd_disk, &index)));
+	return error;
 }
 
-static bool all_settled(struct shim_freezer *freezer)
-{
-	bool settled;
-
-	spin_lock(&freezer->lock);
-	settled = !freezer->pending;
-	spin_unlock(&freezer->lock);
-	return settled;
-}
-
-/* Whether nothing is frozen any more from this level on. */
-static bool all_thawed(struct shim_freezer *freezer, unsigned int level)
+/* Whether no member from this level on has one of these states. */
+static bool none_is(struct shim_freezer *freezer, unsigned int level, unsigned int states)
 {
 	struct member *member;
-	bool thawed = true;
+	bool none = true;
 
 	spin_lock(&freezer->lock);
 	list_for_each_entry(member, &freezer->members, link)
-		thawed &= member->level < level || member->state != MEMBER_FROZEN;
+		none &= member->level < level || !(member->state & states);
 	spin_unlock(&freezer->lock);
-	return thawed;
+	return none;
 }
 
-/* Return: whether it was thawed in time. */
-static bool thaw_level(struct shim_freezer *freezer, unsigned int level, bool patient)
+/* What freezes still comes too late, and knows. */
+static void thaw_level(struct shim_freezer *freezer, unsigned int level)
 {
-	spin_lock(&freezer->lock);
-	freezer->thaw_from = level;
-	spin_unlock(&freezer->lock);
-	wake_up(&freezer->changed);
-	return patient &&
-	       wait_event_timeout(freezer->changed, all_thawed(freezer, level), THAW_PATIENCE);
+	struct member *member;
+
+	list_for_each_entry(member, &freezer->members, link)
+		if (member->level == level && state_of(member) & (MEMBER_ADDED | MEMBER_FROZEN))
+			ask(member, MEMBER_ENDS);
 }
 
-/* Waits for the end of a helper, unless it is late: nobody knows when that one ends. */
+/* So that when the take returns, nothing of it holds the module. One that is late has no known end. A
+ * helper ends by itself: this only waits. */
 static void join_helper(struct member *member)
 {
-	enum member_state state = READ_ONCE(member->state);
-
-	if (!member->helper || state == MEMBER_PENDING || state == MEMBER_LATE)
+	if (!member->helper || state_of(member) != MEMBER_DONE)
 		return;
 	kthread_stop(member->helper);
 	put_task_struct(member->helper);
@@ -361,21 +366,31 @@ struct shim_freezer *shim_freezer_create(void)
 		return NULL;
 	kref_init(&freezer->users);
 	spin_lock_init(&freezer->lock);
-	init_waitqueue_head(&freezer->changed);
+	init_waitqueue_head(&freezer->answered);
 	INIT_LIST_HEAD(&freezer->members);
-	freezer->thaw_from = UINT_MAX;
 	return freezer;
 }
 
-int shim_freezer_freeze(struct shim_freezer *freezer, struct shim_bdev *const *bdevs,
-			shim_u32 count, shim_u32 timeout_ms)
+int shim_freezer_add(struct shim_freezer *freezer, struct shim_bdev *const *bdevs, shim_u32 count)
 {
+	int error = 0;
 	shim_u32 i;
 
-	for (i = 0; i < count; i++)
-		start_device(freezer, bdevs[i]->bdev);
+	for (i = 0; i < count && !error; i++)
+		error = add_device(freezer, bdevs[i]->bdev);
 	freezer->levels++;
-	return wait_event_timeout(freezer->changed, all_settled(freezer),
+	return error;
+}
+
+int shim_freezer_freeze(struct shim_freezer *freezer, shim_u32 timeout_ms)
+{
+	struct member *member;
+
+	list_for_each_entry(member, &freezer->members, link)
+		if (member->level == freezer->frozen_levels)
+			ask(member, MEMBER_FREEZES);
+	freezer->frozen_levels++;
+	return wait_event_timeout(freezer->answered, none_is(freezer, 0, MEMBER_FREEZES),
 				  msecs_to_jiffies(timeout_ms))
 		       ? 0
 		       : -ETIMEDOUT;
@@ -383,19 +398,29 @@ int shim_freezer_freeze(struct shim_freezer *freezer, struct shim_bdev *const *b
 
 void shim_freezer_thaw(struct shim_freezer *freezer)
 {
-	unsigned int level = min(freezer->levels, freezer->thaw_from);
+	unsigned long end = jiffies + THAW_PATIENCE;
+	unsigned int level = freezer->levels;
 	struct member *member;
-	bool patient = true;
 
-	while (level--)
-		patient = thaw_level(freezer, level, patient);
-	wait_event(freezer->changed, all_thawed(freezer, 0));
+	spin_lock(&freezer->lock);
+	freezer->thawing = true;
+	spin_unlock(&freezer->lock);
+	while (level--) {
+		long left = end - jiffies;
+
+		thaw_level(freezer, level);
+		if (left > 0)
+			wait_event_timeout(freezer->answered,
+					   none_is(freezer, level, MEMBER_NOT_DONE), left);
+	}
+	wait_event(freezer->answered, none_is(freezer, 0, MEMBER_FROZEN | MEMBER_ENDS));
 	list_for_each_entry(member, &freezer->members, link)
 		join_helper(member);
 }
 
 void shim_freezer_destroy(struct shim_freezer *freezer)
 {
-	shim_freezer_thaw(freezer);
+	if (!freezer->thawing)
+		shim_freezer_thaw(freezer);
 	kref_put(&freezer->users, freezer_release);
 }

@@ -146,13 +146,14 @@ private:
 	std::atomic<int> result_ = -1;
 };
 
-// Writes to a file that is there, without the device.
+// Writes to a file that is there, without the device: as soon as its file system is not frozen.
 class Rewriter
 {
 public:
 	Rewriter(const Mount &mount, const std::string &name)
 		: thread_([this, path = mount.path() + "/" + name] {
-			  done_ = write_file(path, "over") == 0;
+			  if (write_file(path, "over") == 0)
+				  done_at_ = now();
 		  })
 	{
 	}
@@ -160,10 +161,11 @@ public:
 	Rewriter(const Rewriter &) = delete;
 	Rewriter &operator=(const Rewriter &) = delete;
 
-	bool is_done() const { return done_; }
+	bool is_done() const { return done_at_ > 0; }
+	double done_at() const { return done_at_; }
 
 private:
-	std::atomic<bool> done_ = false;
+	std::atomic<double> done_at_ = 0;
 	std::thread thread_;
 };
 
@@ -503,7 +505,7 @@ TEST(a_file_system_that_cannot_be_thawed_holds_up_no_other, .timeout_seconds = 2
 // Otherwise what is above writes to what is frozen still: Linux 6.1 warns of it. But it does not wait for ever.
 TEST(a_file_system_is_thawed_before_the_one_above_it, .timeout_seconds = 240)
 {
-	const module::Parameter patience("drain_timeout_ms", std::to_string(6000 * slowdown()));
+	const module::Parameter patience("drain_timeout_ms", std::to_string(10000 * slowdown()));
 	const NullDisk below_lower(512), below_busy(64), beside(64), store(64);
 	const DmDisk lower(linear_table(below_lower, 0, 512 * kMib));
 	const DmDisk busy(linear_table(below_busy, 0, 64 * kMib));
@@ -522,13 +524,13 @@ TEST(a_file_system_is_thawed_before_the_one_above_it, .timeout_seconds = 240)
 	const Snapshot snapshot(control, {&lower, &upper, &busy, &beside});
 	REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
 	WaitingTake take(snapshot, busy);
-	const Suspended suspended(lower); // holds up its thaw
 	const Rewriter above(upper_mount, "file0"), elsewhere(beside_mount, "file0");
-	EXPECT(wait_until([&] { return elsewhere.is_done(); }, 20));
-	const double begin = now();
-	usleep(500000);
-	EXPECT(!above.is_done() || now() - begin > 2);
-	EXPECT(wait_until([&] { return above.is_done(); }, 20));
+	usleep(200000);
+	EXPECT(!above.is_done());
+	EXPECT(!elsewhere.is_done());	  // the last to be frozen
+	const Suspended suspended(lower); // holds up its thaw
+	EXPECT(wait_until([&] { return above.is_done() && elsewhere.is_done(); }, 30));
+	EXPECT(above.done_at() - elsewhere.done_at() > 1);
 	EXPECT_EQ(take.result(), -1);
 	suspended.resume();
 	EXPECT_ERRNO(take.finish(), EBUSY);
@@ -547,10 +549,13 @@ TEST(a_file_system_that_is_unmounted_while_it_is_frozen_ends_with_the_thaw, .tim
 	const Snapshot snapshot(control, {&origin, &busy});
 	REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
 	{
+		const std::string alive = "/sys/fs/xfs/" + origin.name();
 		WaitingTake take(snapshot, busy);
 		EXPECT_ERRNO(mount.unmount(), 0);
+		EXPECT(exists(alive));
 		EXPECT_EQ(take.result(), -1);
 		EXPECT_ERRNO(take.finish(), 0);
+		EXPECT(!exists(alive));
 	}
 	EXPECT_EQ(find_damage(origin, "xfs"), "");
 	const Mount image(snapshot.image_of(origin), "nouuid");

@@ -196,6 +196,37 @@ TEST(a_program_killed_in_a_take_that_waits_for_writes, .timeout_seconds = 120)
 	EXPECT(snapshot.image_of(stuck.disk()).holds(7, 0, kMib));
 }
 
+// It waits for its turn. Who is killed gets no thread that would freeze: nothing is taken, or with what is dirty.
+TEST(a_program_killed_before_its_take_begins, .timeout_seconds = 120)
+{
+	const module::Parameter patience("drain_timeout_ms", "20000");
+	const NullDisk plain(64), lower(64), store(64);
+	const Control control;
+	make_file_system(plain, "ext4");
+	Mount mount(plain);
+	const Stuck stuck(lower, 32 * kMib);
+	const Snapshot first(control, {&stuck.disk()}), second(control, {&plain});
+	REQUIRE_ERRNO(first.append(store, {{0, store.sectors() / 2}}), 0);
+	REQUIRE_ERRNO(second.append(store, {{store.sectors() / 2, store.sectors() / 2}}), 0);
+	mount.write_files("dirty", 4, 64);
+	stuck.hold();
+	Child writer([&] { return BlockFile(stuck.disk()).write(8 * kMib, pattern(2, 8)); });
+	writer.wait_until_asleep();
+	Child taker([&] { return first.take(); }), killed([&] { return second.take(); });
+	taker.wait_until_asleep();
+	killed.wait_until_asleep();
+	usleep(500000);
+	killed.kill(SIGKILL);
+	stuck.let_go();
+	EXPECT_EQ(writer.wait(), 0);
+	EXPECT_EQ(taker.wait(), 0);
+	EXPECT_EQ(killed.wait(), 256 + SIGKILL);
+	const int again = second.take();
+	EXPECT(again == 0 || again == EALREADY);
+	const Mount image(second.image_of(plain));
+	EXPECT(image.holds_files("dirty", 4, 64));
+}
+
 // It waits for a file system that does not freeze.
 TEST(a_program_killed_in_a_take_that_waits_for_a_file_system, .timeout_seconds = 180)
 {

@@ -5,7 +5,7 @@
 //     freeze file systems, upper devices first
 //     close gates and drain, level by level, upper devices first
 //     switch CBT maps, turn copy-on-write on (all gates closed and drained)
-//     open gates, thaw
+//     open gates, thaw, lower devices first
 //
 // A level is a set of disks that do not stand on each other. A write counted in an upper disk
 // sends writes to the lower one, so the lower gate closes only when the upper disk is drained.
@@ -38,6 +38,8 @@ public:
 
 private:
 	Result<void> find_disks();
+	Result<void> add_levels(shim_freezer *freezer);
+	Result<void> cut_frozen(shim_freezer *freezer);
 	Result<void> freeze(shim_freezer *freezer);
 	Result<void> close_gates();
 	void switch_over();

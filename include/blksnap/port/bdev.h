@@ -65,22 +65,28 @@ int shim_bdev_settle(struct shim_bdev *bdev, shim_u64 since_ns) SHIM_NOEXCEPT;
 int shim_bdev_stands_on(struct shim_bdev *upper, struct shim_bdev *lower) SHIM_NOEXCEPT;
 
 /*
- * A freezer freezes the file systems of a set of devices and thaws exactly what it froze.
- * For a whole disk the file systems on its partitions are frozen too; each file system once.
+ * A freezer freezes the file systems of a set of devices and thaws exactly what it froze. For a
+ * whole disk the file systems on its partitions are frozen too; each file system once.
+ *
+ * The set has levels: what stands on something else comes in an earlier one. All are added before
+ * the first is frozen, since nothing may be needed then that waits for a file system.
  */
 struct shim_freezer;
 struct shim_freezer *shim_freezer_create(void) SHIM_NOEXCEPT;
+/* Adds a level of @count devices. Context: process. Return: 0, or -EINTR: the caller is killed. */
+int shim_freezer_add(struct shim_freezer *freezer, struct shim_bdev *const *bdevs,
+		     shim_u32 count) SHIM_NOEXCEPT;
 /**
- * shim_freezer_freeze() - freeze the file systems on @count devices, in parallel
+ * shim_freezer_freeze() - freeze the next level, its file systems in parallel
  *
- * May be called several times, upper devices first. A device without a file system, or one
- * that somebody else froze or that fails to freeze is logged and left alone.
+ * A device without a file system, or one that somebody else froze or that fails to freeze is
+ * logged and left alone.
  * Context: process. Return: 0, or -ETIMEDOUT: then the caller thaws and gives up; what gets
  * frozen late is thawed by itself.
  */
-int shim_freezer_freeze(struct shim_freezer *freezer, struct shim_bdev *const *bdevs,
-			shim_u32 count, shim_u32 timeout_ms) SHIM_NOEXCEPT;
-/* Thaws all that was frozen, the last devices first. Context: process. */
+int shim_freezer_freeze(struct shim_freezer *freezer, shim_u32 timeout_ms) SHIM_NOEXCEPT;
+/* Thaws all that was frozen, the last level first; after a few seconds none waits for another one.
+ * Waits for all, but not for those whose freeze is late. Context: process. */
 void shim_freezer_thaw(struct shim_freezer *freezer) SHIM_NOEXCEPT;
 /* Thaws if that was not done, and frees. */
 void shim_freezer_destroy(struct shim_freezer *freezer) SHIM_NOEXCEPT;

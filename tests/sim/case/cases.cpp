@@ -58,6 +58,7 @@ void older_writes_do_not_end(History &history);
 void drain_limit_is_for_all(History &history);
 void map_of_a_take_that_fails(History &history);
 void grace_periods_are_for_all(History &history);
+void killed_taker_takes_nothing(History &history);
 void deferred_writes_meet_a_crowd(History &history);
 void crowd_is_let_in(History &history);
 
@@ -131,6 +132,7 @@ constexpr Case kCases[] = {
 	{"older-writes-do-not-end", older_writes_do_not_end},
 	{"drain-limit-is-for-all", drain_limit_is_for_all},
 	{"grace-periods-are-for-all", grace_periods_are_for_all},
+	{"killed-taker-takes-nothing", killed_taker_takes_nothing},
 	{"map-of-a-take-that-fails", map_of_a_take_that_fails},
 	{"chain-meets-the-gate", chain_meets_the_gate},
 	{"long-chain-meets-the-gate", long_chain_meets_the_gate},

@@ -43,6 +43,23 @@ std::array<u64, 4> grace_periods(Stage &stage, u32 devices)
 
 } // namespace
 
+// Nothing is frozen then, and somebody else can take it.
+void killed_taker_takes_nothing(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(64);
+	Device &store = stage.store(1024);
+	disk.has_fs = true;
+	SnapshotModel &snapshot = stage.create({&disk});
+	stage.append(snapshot, store);
+	world().killed_taker_permille = 1000;
+	SIM_EXPECT(stage.try_take(snapshot) == -4);
+	SIM_EXPECT(!disk.frozen);
+	world().killed_taker_permille = 0;
+	stage.take(snapshot);
+	stage.destroy(snapshot);
+}
+
 // Thawing writes to the device, after copy-on-write is on. If the store does not answer and the pages
 // are used up, only the watch can end that wait, and with it the take.
 void watch_runs_before_the_thaw(History &history)

@@ -13,21 +13,30 @@
 using namespace sim;
 
 struct shim_freezer {
+	std::vector<std::vector<Device *>> levels; // each device once, in the first that it is in
+	std::size_t next = 0;
 	std::vector<Device *> frozen;
 };
 
 namespace
 {
 
-void add_with_partitions(Device &device, std::vector<Device *> &list)
+bool is_in(const shim_freezer &freezer, const Device *device)
+{
+	for (const auto &level : freezer.levels)
+		if (std::find(level.begin(), level.end(), device) != level.end())
+			return true;
+	return false;
+}
+
+void add_with_partitions(Device &device, shim_freezer &freezer)
 {
 	for (const auto &other : world().devices) {
 		const bool covered =
 			other.get() == &device ||
 			(other->kind == DeviceKind::Partition && other->lower == &device);
-		if (covered && other->has_fs &&
-		    std::find(list.begin(), list.end(), other.get()) == list.end())
-			list.push_back(other.get());
+		if (covered && other->has_fs && !is_in(freezer, other.get()))
+			freezer.levels.back().push_back(other.get());
 	}
 }
 
@@ -63,21 +72,26 @@ shim_freezer *shim_freezer_create() noexcept
 	return new shim_freezer;
 }
 
-int shim_freezer_freeze(shim_freezer *freezer, shim_bdev *const *bdevs, shim_u32 count,
-			shim_u32 timeout_ms) noexcept
+int shim_freezer_add(shim_freezer *freezer, shim_bdev *const *bdevs, shim_u32 count) noexcept
+{
+	World &w = world();
+	scheduler().might_sleep("helpers of a freezer");
+	if (freezer->next)
+		fail("freezer", "a level is added when file systems are frozen");
+	freezer->levels.emplace_back();
+	for (u32 i = 0; i < count; i++)
+		add_with_partitions(device_of(bdevs[i]), *freezer);
+	return w.random.permille(w.killed_taker_permille) ? -4 : 0;
+}
+
+int shim_freezer_freeze(shim_freezer *freezer, shim_u32 timeout_ms) noexcept
 {
 	World &w = world();
 	scheduler().might_sleep("freezing");
 	const u64 deadline = scheduler().now() + u64{timeout_ms} * 1000;
-	std::vector<Device *> list;
-	for (u32 i = 0; i < count; i++)
-		add_with_partitions(device_of(bdevs[i]), list);
 	if (w.random.permille(w.freeze_timeout_permille))
 		return -110;
-	for (Device *device : list) {
-		const auto &done = freezer->frozen;
-		if (std::find(done.begin(), done.end(), device) != done.end())
-			continue;
+	for (Device *device : freezer->levels.at(freezer->next++)) {
 		if (w.random.one_in(16))
 			continue; // somebody else froze it, or it failed: left alone
 		freezer->frozen.push_back(device);
@@ -91,12 +105,13 @@ int shim_freezer_freeze(shim_freezer *freezer, shim_bdev *const *bdevs, shim_u32
 void shim_freezer_thaw(shim_freezer *freezer) noexcept
 {
 	scheduler().might_sleep("thawing");
-	for (Device *device : freezer->frozen) {
-		sync_file_system(*device);
-		device->frozen--;
-		TRACE("thawed %s", device->name.c_str());
+	while (!freezer->frozen.empty()) {
+		Device &device = *freezer->frozen.back();
+		freezer->frozen.pop_back();
+		sync_file_system(device);
+		device.frozen--;
+		TRACE("thawed %s", device.name.c_str());
 	}
-	freezer->frozen.clear();
 }
 
 void shim_freezer_destroy(shim_freezer *freezer) noexcept

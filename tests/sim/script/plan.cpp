@@ -219,6 +219,7 @@ void draw_swarm(Plan &plan, World &w)
 	if (random.one_in(20))
 		w.efault_at = 1 + random.below(100);
 	plan.efaults |= w.efault_at != 0;
+	w.killed_taker_permille = random.one_in(30) ? 300 : 0;
 }
 
 bool has_reserved(const Plan &plan, const Device &disk)

@@ -73,7 +73,8 @@ struct Plan {
 	bool strict() const
 	{
 		return !chaos && !removal && !memory_faults && !efaults && !tiny_store &&
-		       agents == 1 && !hangs && !io_errors && !world().freeze_timeout_permille;
+		       agents == 1 && !hangs && !io_errors && !world().freeze_timeout_permille &&
+		       !world().killed_taker_permille;
 	}
 	u64 origin_sectors() const;
 	// A range of `device` that no store uses. False: none was found.

@@ -98,6 +98,7 @@ struct World {
 	void check_empty() const;
 	void check_origins();
 	u32 freeze_timeout_permille = 0;
+	u32 killed_taker_permille = 0;
 
 	// What a case does in the middle of a port call.
 	std::function<void()> on_fill;	  // of a part of an image read, from memory

@@ -116,7 +116,13 @@ shim_freezer *shim_freezer_create() noexcept
 	return new shim_freezer{};
 }
 
-int shim_freezer_freeze(shim_freezer *freezer, shim_bdev *const *, shim_u32, shim_u32) noexcept
+int shim_freezer_add(shim_freezer *, shim_bdev *const *, shim_u32) noexcept
+{
+	check_may_sleep("helpers of a freezer");
+	return one_in(100) ? -4 : 0;
+}
+
+int shim_freezer_freeze(shim_freezer *freezer, shim_u32) noexcept
 {
 	check_may_sleep("freezing");
 	pause_us(200);

@@ -63,8 +63,11 @@ private:
 // Little memory and small limits are no failure of this test.
 bool may_be_refused(long result)
 {
-	constexpr long kAgain = -11, kNoMem = -12, kBusy = -16, kTimedOut = -110;
-	return result == kNoMem || result == kBusy || result == kAgain || result == kTimedOut;
+	constexpr long kKilled = -4, kAgain = -11, kNoMem = -12, kBusy = -16, kTimedOut = -110;
+	for (const long refusal : {kKilled, kAgain, kNoMem, kBusy, kTimedOut})
+		if (result == refusal)
+			return true;
+	return false;
 }
 
 bool succeeds(long result, const char *what)
