@@ -212,8 +212,10 @@ TEST(a_program_killed_before_its_take_begins, .timeout_seconds = 120)
 	stuck.hold();
 	Child writer([&] { return BlockFile(stuck.disk()).write(8 * kMib, pattern(2, 8)); });
 	writer.wait_until_asleep();
-	Child taker([&] { return first.take(); }), killed([&] { return second.take(); });
+	Child taker([&] { return first.take(); });
 	taker.wait_until_asleep();
+	usleep(500000); // until it waits for the write
+	Child killed([&] { return second.take(); });
 	killed.wait_until_asleep();
 	usleep(500000);
 	killed.kill(SIGKILL);
