@@ -7,8 +7,7 @@
  * freeze, for whatever a new thread needs (memory, a lock of all forks) may wait for what is frozen. No
  * workqueue: one with a rescuer must not wait for one without, and a file system that was unmounted
  * meanwhile ends in its thaw. The taker waits for all that freeze, but not for ever. One that comes too
- * late finds the freezer thawing and thaws what it just froze; so each of them holds the freezer, and the
- * freezer holds the devices open until its last user is gone.
+ * late finds the freezer thawing and thaws what it just froze; so each of them holds the freezer.
  *
  * What was frozen last is thawed first: a file system that stands on another one, by a loop device, would
  * write to that one while it is frozen still, which Linux 6.1 complains of. But this waits a limited time
@@ -41,8 +40,7 @@ struct shim_freezer {
 	struct kref users; /* the taker and the helpers */
 	spinlock_t lock;   /* of what follows, and of the states of the members */
 	bool thawing;
-	/* For the taker only: */
-	wait_queue_head_t answered;
+	wait_queue_head_t answered; /* of the taker; what follows is changed by it only */
 	struct list_head members;
 	unsigned int levels, frozen_levels;
 };
@@ -75,8 +73,6 @@ static void freezer_release(struct kref *users)
 	struct member *member, *next;
 
 	list_for_each_entry_safe(member, next, &freezer->members, link) {
-		if (member->opened.bdev)
-			bdev_close(&member->opened);
 		if (member->helper)
 			put_task_struct(member->helper);
 		kfree(member);
@@ -237,6 +233,8 @@ static int help_member(void *context)
 	if (state_of(member) == MEMBER_FREEZES)
 		freeze_member(member);
 	answer(member, MEMBER_DONE);
+	if (member->opened.bdev)
+		bdev_close(&member->opened);
 	memalloc_noio_restore(noio);
 	kref_put(&member->freezer->users, freezer_release);
 	module_put_and_kthread_exit(0);
@@ -347,8 +345,8 @@ static void thaw_level(struct shim_freezer *freezer, unsigned int level)
 			ask(member, MEMBER_ENDS);
 }
 
-/* So that when the take returns, nothing of it holds the module. One that is late has no known end. A
- * helper ends by itself: this only waits. */
+/* So that when the take returns, nothing of it holds a device or the module. One that is late has no
+ * known end. A helper ends by itself: this only waits. */
 static void join_helper(struct member *member)
 {
 	if (!member->helper || state_of(member) != MEMBER_DONE)
@@ -409,7 +407,7 @@ void shim_freezer_thaw(struct shim_freezer *freezer)
 		long left = end - jiffies;
 
 		thaw_level(freezer, level);
-		if (left > 0)
+		if (level && left > 0)
 			wait_event_timeout(freezer->answered,
 					   none_is(freezer, level, MEMBER_NOT_DONE), left);
 	}

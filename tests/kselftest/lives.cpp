@@ -113,10 +113,10 @@ private:
 class WaitingTake
 {
 public:
-	WaitingTake(const Snapshot &snapshot, const DmDisk &busy)
-		: suspended_(busy), writer_([&] { return BlockFile(busy).write(0, pattern(2, 8)); })
+	WaitingTake(const Snapshot &snapshot, const DmDisk &busy) : suspended_(busy)
 	{
-		writer_.wait_until_asleep();
+		writer_.emplace([&] { return BlockFile(busy).write(0, pattern(2, 8)); });
+		writer_->wait_until_asleep();
 		taker_ = std::thread([&] { result_ = snapshot.take(); });
 		usleep(2000000 * slowdown());
 	}
@@ -135,13 +135,13 @@ public:
 	{
 		suspended_.resume();
 		taker_.join();
-		EXPECT_EQ(writer_.wait(), 0);
+		EXPECT_EQ(writer_->wait(), 0);
 		return result_;
 	}
 
 private:
+	std::optional<Child> writer_; // ends after the device was resumed
 	const Suspended suspended_;
-	Child writer_;
 	std::thread taker_;
 	std::atomic<int> result_ = -1;
 };

@@ -17,6 +17,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -131,6 +132,26 @@ private:
 	const Stuck &stuck_;
 };
 
+std::size_t count_in_log(const std::string &text)
+{
+	const std::string log = run({"dmesg"}).output;
+	std::size_t count = 0;
+
+	for (auto at = log.find(text); at != std::string::npos; at = log.find(text, at + 1))
+		count++;
+	return count;
+}
+
+// Threads of the kernel.
+unsigned threads_called(const std::string &name)
+{
+	unsigned count = 0;
+
+	for (const auto &process : std::filesystem::directory_iterator("/proc"))
+		count += read_line(process.path() / "comm") == name;
+	return count;
+}
+
 // Kills a child. Return: whether it was gone in time.
 bool dies(Child &child, double seconds = 10)
 {
@@ -196,37 +217,61 @@ TEST(a_program_killed_in_a_take_that_waits_for_writes, .timeout_seconds = 120)
 	EXPECT(snapshot.image_of(stuck.disk()).holds(7, 0, kMib));
 }
 
-// It waits for its turn. Who is killed gets no thread that would freeze: nothing is taken, or with what is dirty.
-TEST(a_program_killed_before_its_take_begins, .timeout_seconds = 120)
+// It looks for older writes, for half a second, since its device has changed. Who is killed gets no thread that
+// would freeze: nothing is taken, or with what is dirty.
+TEST(a_program_killed_before_anything_is_frozen_takes_nothing, .timeout_seconds = 180)
 {
-	const module::Parameter patience("drain_timeout_ms", "20000");
-	const NullDisk plain(64), lower(64), store(64);
+	const NullDisk lower(64), store(64);
+	const DmDisk origin(linear_table(lower, 0, 32 * kMib));
 	const Control control;
-	make_file_system(plain, "ext4");
-	Mount mount(plain);
-	const Stuck stuck(lower, 32 * kMib);
-	const Snapshot first(control, {&stuck.disk()}), second(control, {&plain});
-	REQUIRE_ERRNO(first.append(store, {{0, store.sectors() / 2}}), 0);
-	REQUIRE_ERRNO(second.append(store, {{store.sectors() / 2, store.sectors() / 2}}), 0);
-	mount.write_files("dirty", 4, 64);
-	stuck.hold();
-	Child writer([&] { return BlockFile(stuck.disk()).write(8 * kMib, pattern(2, 8)); });
-	writer.wait_until_asleep();
-	Child taker([&] { return first.take(); });
-	taker.wait_until_asleep();
-	usleep(500000); // until it waits for the write
-	Child killed([&] { return second.take(); });
-	killed.wait_until_asleep();
-	usleep(500000);
-	killed.kill(SIGKILL);
+	make_file_system(origin, "ext4");
+	Mount mount(origin);
+	const std::size_t told = count_in_log("take: the caller was killed");
+	for (unsigned mib = 33; mib < 50 && count_in_log("take: the caller was killed") == told;
+	     mib++) {
+		const Snapshot snapshot(control, {&origin});
+		REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+		origin.reload(linear_table(lower, 0, mib * kMib));
+		const std::string name = "dirty" + std::to_string(mib) + "-";
+		mount.write_files(name, 2, 64);
+		Child agent([&] { return snapshot.take(); });
+		usleep(50000 * (mib - 31)); // 100 ms and more, until it falls into that half second
+		agent.kill(SIGKILL);
+		(void)agent.wait();
+		const int again = snapshot.take();
+		EXPECT(again == 0 || again == EALREADY);
+		EXPECT(Mount(snapshot.image_of(origin)).holds_files(name, 2, 64));
+	}
+	EXPECT(count_in_log("take: the caller was killed") > told);
+}
+
+// What it leaves to a device that does not answer holds the module, until it answers.
+TEST(the_module_stays_while_a_freeze_is_late, .timeout_seconds = 180)
+{
+	const module::Reload reload;
+	const NullDisk lower(64), store(64);
+	const Stuck stuck(lower, lower.sectors());
+	make_file_system(stuck.disk(), "ext4");
+	Mount mount(stuck.disk());
+	const LetGo let_go(stuck);
+	{
+		const Control control;
+		const module::Parameter limit("freeze_timeout_ms", "200");
+		const Snapshot snapshot(control, {&stuck.disk()});
+		REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
+		mount.write_files("dirty", 4, 64);
+		stuck.hold();
+		const double begin = now();
+		EXPECT_ERRNO(snapshot.take(), ETIMEDOUT);
+		EXPECT(now() - begin < 2 * slowdown());
+		EXPECT_EQ(threads_called("blksnap-freeze"), 1u);
+	}
+	EXPECT_ERRNO(module::try_unload(), EWOULDBLOCK);
 	stuck.let_go();
-	EXPECT_EQ(writer.wait(), 0);
-	EXPECT_EQ(taker.wait(), 0);
-	EXPECT_EQ(killed.wait(), 256 + SIGKILL);
-	const int again = second.take();
-	EXPECT(again == 0 || again == EALREADY);
-	const Mount image(second.image_of(plain));
-	EXPECT(image.holds_files("dirty", 4, 64));
+	EXPECT(wait_until([] { return threads_called("blksnap-freeze") == 0; }, 30));
+	mount.write_files("later", 4, 64);
+	EXPECT_ERRNO(mount.sync(), 0);
+	EXPECT_ERRNO(module::unload(), 0);
 }
 
 // It waits for a file system that does not freeze.

@@ -73,7 +73,8 @@ int shim_bdev_stands_on(struct shim_bdev *upper, struct shim_bdev *lower) SHIM_N
  */
 struct shim_freezer;
 struct shim_freezer *shim_freezer_create(void) SHIM_NOEXCEPT;
-/* Adds a level of @count devices. Context: process. Return: 0, or -EINTR: the caller is killed. */
+/* Adds a level of @count devices. One for which memory or threads are short is logged and will not
+ * be frozen. Context: process. Return: 0, or -EINTR: the caller is killed, and destroys. */
 int shim_freezer_add(struct shim_freezer *freezer, struct shim_bdev *const *bdevs,
 		     shim_u32 count) SHIM_NOEXCEPT;
 /**
@@ -85,8 +86,8 @@ int shim_freezer_add(struct shim_freezer *freezer, struct shim_bdev *const *bdev
  * frozen late is thawed by itself.
  */
 int shim_freezer_freeze(struct shim_freezer *freezer, shim_u32 timeout_ms) SHIM_NOEXCEPT;
-/* Thaws all that was frozen, the last level first; after a few seconds none waits for another one.
- * Waits for all, but not for those whose freeze is late. Context: process. */
+/* Thaws all that was frozen, the last level first; none waits longer than a few seconds for another
+ * one. Waits for all, but not for those whose freeze is late. Context: process. */
 void shim_freezer_thaw(struct shim_freezer *freezer) SHIM_NOEXCEPT;
 /* Thaws if that was not done, and frees. */
 void shim_freezer_destroy(struct shim_freezer *freezer) SHIM_NOEXCEPT;
