@@ -20,13 +20,7 @@ all_places()
 		${TEST_FAIL_NTH_FROM:+--from "$TEST_FAIL_NTH_FROM"} >"$work/places"
 }
 
-# What the kernel says when it has no memory for itself: for the code of a hook, or to load a module.
-expect_kernel_message 'vmalloc error: size [0-9]+, vm_struct allocation failed'
-expect_kernel_message 'page allocation failure: order:'
-expect_kernel_message 'kmem_cache_create_usercopy\([^)]+\) failed with error -[0-9]+'
-# The name of a class whose registration failed, which Linux 6.1 forgets. The count is told with each leak.
-expect_kernel_message '__class_register\+'
-expect_kernel_message 'kmemleak: [0-9]+ new suspected memory leaks'
+expect_failed_allocations
 
 plan 3
 check 'an origin' null_disk origin 64

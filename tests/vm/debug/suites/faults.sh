@@ -120,6 +120,7 @@ faulty_store()
 	((lost))
 }
 
+expect_failed_allocations
 plan 9
 check 'the module loads' load_module
 check "of the module's allocations 3 in 1000 fail, and with a snapshot held 5 in 100" memory_is_scarce 12 3 5

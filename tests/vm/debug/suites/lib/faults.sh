@@ -101,3 +101,14 @@ io_faults()
 		echo 1 >"/sys/block/${disk##*/}/make-it-fail"
 	done
 }
+
+# What the kernel says when it has no memory for itself: for the code of a hook, or to load a module.
+expect_failed_allocations()
+{
+	expect_kernel_message 'vmalloc error: size [0-9]+, vm_struct allocation failed'
+	expect_kernel_message 'page allocation failure: order:'
+	expect_kernel_message 'kmem_cache_create_usercopy\([^)]+\) failed with error -[0-9]+'
+	# The name of a class whose registration failed, which Linux 6.1 forgets. The count is told with each leak.
+	expect_kernel_message '__class_register\+'
+	expect_kernel_message 'kmemleak: [0-9]+ new suspected memory leaks'
+}
