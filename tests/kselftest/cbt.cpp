@@ -30,23 +30,6 @@ public:
 	}
 };
 
-// Removes the tracker that Taken keeps.
-class TrackerEnd
-{
-public:
-	TrackerEnd(const Control &control, const Disk &disk)
-		: control_(control), device_(disk.number())
-	{
-	}
-	~TrackerEnd() { (void)remove_tracker(control_, device_); }
-	TrackerEnd(const TrackerEnd &) = delete;
-	TrackerEnd &operator=(const TrackerEnd &) = delete;
-
-private:
-	const Control &control_;
-	blk_snap_dev device_;
-};
-
 // Return: the number of bytes, or a negative errno.
 int read_map(const Control &control, const Disk &origin, __u32 offset, __u32 length, void *buffer)
 {

@@ -20,17 +20,12 @@ public:
 	// The disks must live longer.
 	Held(const Disk &&, const Disk &, std::uint64_t = 0) = delete;
 	Held(const Disk &origin, const Disk &store, std::uint64_t sectors = kSectors)
-		: origin_(origin), store_(store), sectors_(sectors)
+		: tracker_end_(control_, origin), origin_(origin), store_(store), sectors_(sectors)
 	{
 		origin.fill(kSeed, 0, sectors);
 		snapshot_.emplace(control_, std::vector<const Disk *>{&origin},
 				  Snapshot::Trackers::Keep);
 		snapshot_->take_with(store);
-	}
-	~Held()
-	{
-		snapshot_.reset();
-		remove_tracker(control_, origin_.number());
 	}
 	Held(const Held &) = delete;
 	Held &operator=(const Held &) = delete;
@@ -72,6 +67,7 @@ private:
 	static constexpr std::uint64_t kSeed = 7;
 
 	const Control control_;
+	const TrackerEnd tracker_end_; // after the snapshot's
 	const Disk &origin_;
 	const Disk &store_;
 	const std::uint64_t sectors_;

@@ -16,7 +16,8 @@ namespace kselftest
 class Shown
 {
 public:
-	Shown(const Disk &origin, const Disk &store) : number_(origin.number())
+	Shown(const Disk &origin, const Disk &store)
+		: number_(origin.number()), tracker_end_(control_, origin)
 	{
 		make_file_system(origin, "ext4");
 		{
@@ -46,6 +47,7 @@ public:
 private:
 	const Control control_;
 	const blk_snap_dev number_;
+	const TrackerEnd tracker_end_; // after the snapshot's
 	std::optional<Snapshot> snapshot_;
 	std::optional<Mount> mount_;
 };

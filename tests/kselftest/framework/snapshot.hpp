@@ -69,4 +69,21 @@ private:
 	blk_snap_uuid id_;
 };
 
+// Removes a tracker, if there is one, when whoever has this ends: a constructor that throws, too.
+class TrackerEnd
+{
+public:
+	TrackerEnd(const Control &control, const Disk &disk)
+		: control_(control), number_(disk.number())
+	{
+	}
+	~TrackerEnd() { remove_tracker(control_, number_); }
+	TrackerEnd(const TrackerEnd &) = delete;
+	TrackerEnd &operator=(const TrackerEnd &) = delete;
+
+private:
+	const Control &control_;
+	const blk_snap_dev number_;
+};
+
 } // namespace kselftest
