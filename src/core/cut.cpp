@@ -8,6 +8,8 @@ namespace blksnap
 Result<void> Cut::run()
 {
 	TRY(find_disks());
+	TRY(find_bdevs());
+	TRY(find_levels());
 	shim_freezer *freezer = shim_freezer_create();
 	if (!freezer)
 		return Errno::NoMem;
@@ -55,14 +57,62 @@ Result<void> Cut::find_disks()
 	return {};
 }
 
-// Plain disks (rank 0) are one level; each stacked one is a level of its own.
+Result<void> Cut::find_bdevs()
+{
+	TRY(bdevs_.reserve(disks_.size()));
+	for (const Disk *disk : disks_) {
+		for (const Snapshot::Member &member : members_) {
+			if (&member.tracker->disk() != disk)
+				continue;
+			bdevs_.push_reserved(member.bdev);
+			break;
+		}
+	}
+	return {};
+}
+
+// A level ends before the first disk that one of its disks may stand on.
+Result<void> Cut::find_levels()
+{
+	u32 end = disks_.size();
+
+	TRY(level_ends_.reserve(disks_.size()));
+	for (u32 i = 0; i < disks_.size(); i++) {
+		if (i == end) {
+			level_ends_.push_reserved(end);
+			end = disks_.size();
+		}
+		const u32 below = i + 1;
+		const u32 first = below + shim_bdev_first_below(bdevs_[i], bdevs_.begin() + below,
+								disks_.size() - below);
+		end = min(end, first);
+	}
+	level_ends_.push_reserved(end);
+	return {};
+}
+
 u32 Cut::level_end(u32 first) const
 {
-	u32 end = first + 1;
+	u32 level = 0;
 
-	while (end < disks_.size() && disks_[end]->stack_rank() == disks_[first]->stack_rank())
-		end++;
-	return end;
+	while (level_ends_[level] <= first)
+		level++;
+	return level_ends_[level];
+}
+
+static Result<void> not_added(Errno error)
+{
+	const bool killed = error == Errno::Intr;
+
+	if (killed)
+		COVERAGE_MARK("cut: the taker is killed");
+	else
+		COVERAGE_MARK("cut: an earlier take still freezes a file system");
+	shim_log(
+		SHIM_LOG_ERROR, "take: %s; nothing was taken",
+		killed ? "the caller was killed"
+		       : "a file system that an earlier take began to freeze has not answered yet");
+	return error;
 }
 
 Result<void> Cut::add_levels(shim_freezer *freezer)
@@ -77,11 +127,8 @@ Result<void> Cut::add_levels(shim_freezer *freezer)
 				if (&member.tracker->disk() == disks_[i])
 					bdevs.push_reserved(member.bdev);
 		const int result = shim_freezer_add(freezer, bdevs.begin(), bdevs.size());
-		if (result) {
-			COVERAGE_MARK("cut: the taker is killed");
-			shim_log(SHIM_LOG_ERROR, "take: the caller was killed; nothing was taken");
-			return from_port(result);
-		}
+		if (result)
+			return not_added(from_port(result));
 	}
 	return {};
 }

@@ -372,7 +372,15 @@ int shim_bdev_stands_on(struct shim_bdev *upper, struct shim_bdev *lower)
 {
 	struct gendisk *disk = upper->bdev->bd_disk;
 
-	return is_stacked(disk) ? stack_reaches(disk, lower->bdev->bd_disk) : 0;
+	return is_stacked(disk) ? stack_reaches(disk, lower) : 0;
+}
+
+shim_u32 shim_bdev_first_below(struct shim_bdev *upper, struct shim_bdev *const *lowers,
+			       shim_u32 count)
+{
+	struct gendisk *disk = upper->bdev->bd_disk;
+
+	return is_stacked(disk) && count ? stack_first_below(disk, lowers, count) : count;
 }
 
 /* --- allocation scope ---------------------------------------------------------------------- */

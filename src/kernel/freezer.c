@@ -57,7 +57,7 @@ enum member_state {
 #define MEMBER_NOT_DONE (MEMBER_DONE - 1)
 
 struct member {
-	struct list_head link;
+	struct list_head link, among_helpers;
 	struct shim_freezer *freezer;
 	struct task_struct *helper; /* until it is joined */
 	wait_queue_head_t asked;
@@ -66,6 +66,10 @@ struct member {
 	struct shim_bdev opened; /* by the helper */
 	enum member_state state;
 };
+
+/* Those that run, of all freezers. */
+static LIST_HEAD(helpers);
+static DEFINE_SPINLOCK(helpers_lock);
 
 static void freezer_release(struct kref *users)
 {
@@ -218,7 +222,8 @@ static void freeze_member(struct member *member)
 	if (!open_and_freeze(member))
 		return;
 	if (answer(member, MEMBER_FROZEN) == MEMBER_LATE)
-		pr_info(KBUILD_MODNAME ": %pg: frozen too late, thawed\n", member->opened.bdev);
+		pr_info(KBUILD_MODNAME ": %pg: frozen too late, thawed again\n",
+			member->opened.bdev);
 	else
 		wait_event_idle(member->asked, state_of(member) == MEMBER_ENDS);
 	thaw(member->opened.bdev);
@@ -236,6 +241,9 @@ static int help_member(void *context)
 	if (member->opened.bdev)
 		bdev_close(&member->opened);
 	memalloc_noio_restore(noio);
+	spin_lock(&helpers_lock);
+	list_del(&member->among_helpers);
+	spin_unlock(&helpers_lock);
 	kref_put(&member->freezer->users, freezer_release);
 	module_put_and_kthread_exit(0);
 }
@@ -252,6 +260,29 @@ static bool has_member(struct shim_freezer *freezer, dev_t number)
 	return false;
 }
 
+static bool is_late(struct member *member)
+{
+	bool late;
+
+	spin_lock(&member->freezer->lock);
+	late = member->freezer->thawing && member->state & (MEMBER_FREEZES | MEMBER_LATE);
+	spin_unlock(&member->freezer->lock);
+	return late;
+}
+
+/* Whether a take that gave up has left a helper there. Else each further take would leave one more. */
+static bool is_still_frozen_late(dev_t number)
+{
+	struct member *member;
+	bool late = false;
+
+	spin_lock(&helpers_lock);
+	list_for_each_entry(member, &helpers, among_helpers)
+		late |= member->number == number && is_late(member);
+	spin_unlock(&helpers_lock);
+	return late;
+}
+
 /* Return: 0, or -errno: then there is no helper. */
 static int start_helper(struct member *member)
 {
@@ -262,11 +293,14 @@ static int start_helper(struct member *member)
 	__module_get(THIS_MODULE); /* which the caller holds, too */
 	kref_get(&member->freezer->users);
 	member->helper = get_task_struct(helper);
+	spin_lock(&helpers_lock);
+	list_add(&member->among_helpers, &helpers);
+	spin_unlock(&helpers_lock);
 	wake_up_process(helper);
 	return 0;
 }
 
-/* Return: 0, or -EINTR; without a helper it is taken without being frozen. */
+/* Return: 0, -EINTR or -EBUSY; without a helper it is taken without being frozen. */
 static int add_member(struct shim_freezer *freezer, dev_t number)
 {
 	struct member *member;
@@ -274,6 +308,11 @@ static int add_member(struct shim_freezer *freezer, dev_t number)
 
 	if (has_member(freezer, number))
 		return 0;
+	if (is_still_frozen_late(number)) {
+		pr_warn(KBUILD_MODNAME ": %u:%u has not answered an earlier take yet\n",
+			MAJOR(number), MINOR(number));
+		return -EBUSY;
+	}
 	member = kzalloc(sizeof(*member), GFP_KERNEL);
 	if (member) {
 		init_waitqueue_head(&member->asked);

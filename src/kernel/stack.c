@@ -16,6 +16,7 @@
 #include <linux/string.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
+#include "bdev.h"
 #include "stack.h"
 
 /* Devices in a stack, and the length of their names. */
@@ -27,9 +28,11 @@ static struct {
 	struct mutex lock; /* one question at a time */
 	struct work_struct work;
 	int (*find)(void);
-	struct gendisk *upper, *lower;
+	struct gendisk *disk; /* which it is about */
+	struct shim_bdev *const *lowers;
+	unsigned int lower_count;
 	int answer;
-	unsigned int count;
+	unsigned int count, links;
 	bool too_large;
 	char names[STACK_DEVICES][NAME_BYTES];
 } question = {.lock = __MUTEX_INITIALIZER(question.lock)};
@@ -55,6 +58,7 @@ static bool add_name(struct dir_context *context, const char *name, int length, 
 
 	if (type != DT_LNK)
 		return true;
+	question.links++;
 	if (length >= NAME_BYTES || question.count == STACK_DEVICES) {
 		question.too_large = true;
 		return false;
@@ -104,11 +108,9 @@ static int add_lower_devices(const char *device)
 	return error == -ENOENT ? 0 : error;
 }
 
-/* A request-based map of device mapper, as dm-multipath makes them, has a queue of its own and puts its
- * requests into the queues below it: no bio tells of them there. Such a map has a directory "mq". */
-static int has_request_queue(const char *device)
+static int has_directory(const char *format, const char *device)
 {
-	struct file *directory = open_directory("class/block/%s/mq", device);
+	struct file *directory = open_directory(format, device);
 
 	if (IS_ERR(directory))
 		return PTR_ERR(directory) == -ENOENT ? 0 : PTR_ERR(directory);
@@ -116,6 +118,15 @@ static int has_request_queue(const char *device)
 	return 1;
 }
 
+static int has_request_queue(const char *device)
+{
+	int has = has_directory("class/block/%s/mq", device);
+
+	return has ? has : has_directory("class/block/%s/../mq", device);
+}
+
+/* A request-based map of device mapper, as dm-multipath makes them, has a queue of its own and puts its
+ * requests into the queues below it: no bio tells of them there. */
 static int look_among_names(void)
 {
 	int found = 0;
@@ -131,7 +142,7 @@ static int look_among_names(void)
 static int look_for_requests(void)
 {
 	struct file *holders =
-		open_directory("class/block/%s/holders", dev_name(disk_to_dev(question.lower)));
+		open_directory("class/block/%s/holders", dev_name(disk_to_dev(question.disk)));
 	int found;
 
 	if (IS_ERR(holders))
@@ -175,17 +186,69 @@ static bool is_part_of(struct gendisk *disk, const char *name)
 	return found;
 }
 
-static int look_for_lower(void)
+/* Of a device that shows nothing below it: are there perhaps files, programs or disks? A disk with a
+ * queue of requests is the end, but for some drivers. Others may hand on what they take; nvme does so
+ * where several paths lead to one disk. */
+static int may_hide_others(const char *device)
 {
-	int error = add_lower_devices(dev_name(disk_to_dev(question.upper)));
+	static const char *const hiding[] = {"loop", "nbd", "ublk"};
+	unsigned int i;
+	int queue;
+
+	for (i = 0; i < ARRAY_SIZE(hiding); i++)
+		if (!strncmp(device, hiding[i], strlen(hiding[i])))
+			return 1;
+	if (!strncmp(device, "nvme", 4))
+		return 0;
+	queue = has_request_queue(device);
+	return queue < 0 ? queue : !queue;
+}
+
+/* Return: 1 if there may be more than what is shown, 0, or -errno. */
+static int add_lower_devices_or_hidden(const char *device)
+{
+	unsigned int links = question.links;
+	int error = add_lower_devices(device);
+
+	return error || question.links > links ? error : may_hide_others(device);
+}
+
+/* Return: 1 if it is taken to stand on everything, 0, or -errno. */
+static int look_below(int (*add)(const char *device))
+{
+	int result = add(dev_name(disk_to_dev(question.disk)));
 	unsigned int i;
 
-	for (i = 0; !error && !question.too_large && i < question.count; i++) {
-		if (is_part_of(question.lower, question.names[i]))
-			return 1;
-		error = add_lower_devices(question.names[i]);
-	}
-	return question.too_large ? 1 : error;
+	for (i = 0; !result && !question.too_large && i < question.count; i++)
+		result = add(question.names[i]);
+	return question.too_large ? 1 : result;
+}
+
+static bool is_below(struct gendisk *lower)
+{
+	unsigned int i;
+
+	for (i = 0; i < question.count; i++)
+		if (is_part_of(lower, question.names[i]))
+			return true;
+	return false;
+}
+
+static int look_for_lower(void)
+{
+	int result = look_below(add_lower_devices);
+
+	return result ? result : is_below(question.lowers[0]->bdev->bd_disk);
+}
+
+static int look_for_first_lower(void)
+{
+	unsigned int i = 0;
+
+	if (!look_below(add_lower_devices_or_hidden))
+		while (i < question.lower_count && !is_below(question.lowers[i]->bdev->bd_disk))
+			i++;
+	return i;
 }
 
 /* --- the question -------------------------------------------------------------------------- */
@@ -193,18 +256,21 @@ static int look_for_lower(void)
 static void answer(struct work_struct *work)
 {
 	question.count = 0;
+	question.links = 0;
 	question.too_large = false;
 	question.answer = question.find();
 }
 
-static int ask(int (*find)(void), struct gendisk *upper, struct gendisk *lower)
+static int ask(int (*find)(void), struct gendisk *disk, struct shim_bdev *const *lowers,
+	       unsigned int lower_count)
 {
 	int result;
 
 	mutex_lock(&question.lock);
 	question.find = find;
-	question.upper = upper;
-	question.lower = lower;
+	question.disk = disk;
+	question.lowers = lowers;
+	question.lower_count = lower_count;
 	/* Who asks has frozen nothing that a new worker could need. */
 	schedule_work(&question.work);
 	flush_work(&question.work);
@@ -213,14 +279,20 @@ static int ask(int (*find)(void), struct gendisk *upper, struct gendisk *lower)
 	return result;
 }
 
-int stack_reaches(struct gendisk *upper, struct gendisk *lower)
+int stack_reaches(struct gendisk *upper, struct shim_bdev *lower)
 {
-	return ask(look_for_lower, upper, lower);
+	return ask(look_for_lower, upper, &lower, 1);
+}
+
+unsigned int stack_first_below(struct gendisk *upper, struct shim_bdev *const *lowers,
+			       unsigned int count)
+{
+	return ask(look_for_first_lower, upper, lowers, count);
 }
 
 int stack_sends_requests(struct gendisk *lower)
 {
-	return ask(look_for_requests, NULL, lower);
+	return ask(look_for_requests, lower, NULL, 0);
 }
 
 int stack_init(void)

@@ -99,11 +99,12 @@ public:
 		settle_udev();
 		run_or_throw({"dmsetup", "suspend", "--nolockfs", "--noflush", name_});
 	}
-	~Suspended() { (void)run({"dmsetup", "resume", name_}); }
+	~Suspended() { try_resume(); }
 	Suspended(const Suspended &) = delete;
 	Suspended &operator=(const Suspended &) = delete;
 
 	void resume() const { run_or_throw({"dmsetup", "resume", name_}); }
+	void try_resume() const { (void)run({"dmsetup", "resume", name_}); }
 
 private:
 	const std::string name_;
@@ -122,8 +123,10 @@ public:
 	}
 	~WaitingTake()
 	{
-		if (taker_.joinable())
-			(void)finish();
+		if (!taker_.joinable())
+			return;
+		suspended_.try_resume();
+		taker_.join();
 	}
 	WaitingTake(const WaitingTake &) = delete;
 	WaitingTake &operator=(const WaitingTake &) = delete;
@@ -497,35 +500,34 @@ TEST(a_store_that_is_suspended_holds_up_no_take_of_a_file_system, .timeout_secon
 TEST(a_file_system_that_cannot_be_thawed_holds_up_no_other, .timeout_seconds = 240)
 {
 	const module::Parameter patience("drain_timeout_ms", std::to_string(6000 * slowdown()));
-	const NullDisk below_first(64), below_second(64), below_busy(64), store(64);
+	const NullDisk below_first(64), below_second(64), below_busy(64), beside(64), store(64);
 	const DmDisk first(linear_table(below_first, 0, 64 * kMib));
 	const DmDisk second(linear_table(below_second, 0, 64 * kMib));
 	const DmDisk busy(linear_table(below_busy, 0, 64 * kMib)); // keeps the take waiting
 	const Control control;
-	make_file_system(first, "ext4");
-	make_file_system(second, "ext4");
-	Mount mount_of_first(first), mount_of_second(second);
+	for (const Disk *disk : std::initializer_list<const Disk *>{&first, &second, &beside})
+		make_file_system(*disk, "ext4");
+	Mount mount_of_first(first), mount_of_second(second), mount_of_beside(beside);
 
+	for (const Mount *mount : {&mount_of_first, &mount_of_second, &mount_of_beside})
+		mount->write_files("new", 1, 4);
 	for (const bool first_is_silent : {true, false}) {
 		const DmDisk &silent = first_is_silent ? first : second;
-		const Mount &good_mount = first_is_silent ? mount_of_second : mount_of_first;
-		const Snapshot snapshot(control, {&first, &second, &busy});
+		const Snapshot snapshot(control, {&first, &second, &busy, &beside});
 		REQUIRE_ERRNO(snapshot.append(store, {{0, store.sectors()}}), 0);
 		WaitingTake take(snapshot, busy);
+		const Rewriter good(first_is_silent ? mount_of_second : mount_of_first, "new0");
+		const Rewriter elsewhere(mount_of_beside, "new0");
 		const Suspended suspended(silent);
-		std::atomic<bool> written = false;
-		std::thread writer_of_good([&] {
-			good_mount.write_files("new", 2, 64);
-			written = good_mount.sync() == 0;
-		});
-		EXPECT(wait_until([&] { return written.load(); }, 20));
+		EXPECT(wait_until([&] { return good.is_done() && elsewhere.is_done(); }, 20));
+		// They do not stand on each other: no thaw waits for another.
+		EXPECT(good.done_at() - elsewhere.done_at() < 2);
 		EXPECT_EQ(take.result(), -1); // it waits for the silent one
 		suspended.resume();
 		EXPECT_ERRNO(take.finish(), EBUSY);
-		writer_of_good.join();
 	}
-	EXPECT_ERRNO(mount_of_first.sync(), 0);
-	EXPECT_ERRNO(mount_of_second.sync(), 0);
+	for (const Mount *mount : {&mount_of_first, &mount_of_second, &mount_of_beside})
+		EXPECT_ERRNO(mount->sync(), 0);
 }
 
 // Otherwise what is above writes to what is frozen still: Linux 6.1 warns of it. But it does not wait for ever.

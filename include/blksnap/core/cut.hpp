@@ -7,7 +7,7 @@
 //     switch CBT maps, turn copy-on-write on (all gates closed and drained)
 //     open gates, thaw, lower devices first
 //
-// A level is a set of disks that do not stand on each other. A write counted in an upper disk
+// A level is a set of disks that do not stand on each other, as far as can be seen. A write counted in an upper disk
 // sends writes to the lower one, so the lower gate closes only when the upper disk is drained.
 // All gates stay closed until all are drained: a write that completed before another one was
 // submitted is never missing from a set that shows the other.
@@ -38,6 +38,8 @@ public:
 
 private:
 	Result<void> find_disks();
+	Result<void> find_bdevs();
+	Result<void> find_levels();
 	Result<void> add_levels(shim_freezer *freezer);
 	Result<void> cut_frozen(shim_freezer *freezer);
 	Result<void> freeze(shim_freezer *freezer);
@@ -49,8 +51,10 @@ private:
 
 	Vector<Snapshot::Member> &members_;
 	const shim_params &params_;
-	Vector<Disk *> disks_; // each once, upper ones first
-	u32 closed_ = 0;       // gates, from the front
+	Vector<Disk *> disks_;	    // each once, upper ones first
+	Vector<shim_bdev *> bdevs_; // one handle for each of them
+	Vector<u32> level_ends_;
+	u32 closed_ = 0; // gates, from the front
 	u64 closed_since_ns_ = 0;
 	u64 held_up_us_ = 0;
 };

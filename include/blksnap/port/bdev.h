@@ -63,6 +63,11 @@ int shim_bdev_settle(struct shim_bdev *bdev, shim_u64 since_ns) SHIM_NOEXCEPT;
 /* Whether I/O to @upper may reach the disk of @lower through a stacked driver, as far as
  * the kernel shows it. Context: process. Return: 1, 0, or -errno if it cannot be found out. */
 int shim_bdev_stands_on(struct shim_bdev *upper, struct shim_bdev *lower) SHIM_NOEXCEPT;
+/* Which of @lowers is the first whose disk I/O to @upper may reach? Unlike above, a device that hides what it
+ * stands on (a loop device) is taken to stand on all, and so if it cannot be found out.
+ * Context: process, nothing frozen. Return: its index, or @count if there is none. */
+shim_u32 shim_bdev_first_below(struct shim_bdev *upper, struct shim_bdev *const *lowers,
+			       shim_u32 count) SHIM_NOEXCEPT;
 
 /*
  * A freezer freezes the file systems of a set of devices and thaws exactly what it froze. For a
@@ -74,7 +79,8 @@ int shim_bdev_stands_on(struct shim_bdev *upper, struct shim_bdev *lower) SHIM_N
 struct shim_freezer;
 struct shim_freezer *shim_freezer_create(void) SHIM_NOEXCEPT;
 /* Adds a level of @count devices. One for which memory or threads are short is logged and will not
- * be frozen. Context: process. Return: 0, or -EINTR: the caller is killed, and destroys. */
+ * be frozen. Context: process. Return: 0, or -errno, then the caller destroys: -EINTR, it is killed, or
+ * -EBUSY, a freeze that was late goes on still, and is logged. */
 int shim_freezer_add(struct shim_freezer *freezer, struct shim_bdev *const *bdevs,
 		     shim_u32 count) SHIM_NOEXCEPT;
 /**

@@ -59,6 +59,9 @@ void drain_limit_is_for_all(History &history);
 void map_of_a_take_that_fails(History &history);
 void grace_periods_are_for_all(History &history);
 void killed_taker_takes_nothing(History &history);
+void late_freeze_refuses_takes(History &history);
+void stacks_side_by_side_are_held_up_together(History &history);
+void write_on_its_way_down_is_waited_for(History &history);
 void deferred_writes_meet_a_crowd(History &history);
 void crowd_is_let_in(History &history);
 
@@ -133,6 +136,9 @@ constexpr Case kCases[] = {
 	{"drain-limit-is-for-all", drain_limit_is_for_all},
 	{"grace-periods-are-for-all", grace_periods_are_for_all},
 	{"killed-taker-takes-nothing", killed_taker_takes_nothing},
+	{"late-freeze-refuses-takes", late_freeze_refuses_takes},
+	{"stacks-side-by-side-are-held-up-together", stacks_side_by_side_are_held_up_together},
+	{"write-on-its-way-down-is-waited-for", write_on_its_way_down_is_waited_for},
 	{"map-of-a-take-that-fails", map_of_a_take_that_fails},
 	{"chain-meets-the-gate", chain_meets_the_gate},
 	{"long-chain-meets-the-gate", long_chain_meets_the_gate},

@@ -60,6 +60,25 @@ void killed_taker_takes_nothing(History &history)
 	stage.destroy(snapshot);
 }
 
+// The next take does not wait for a freeze that the one before gave up, nor does it go on without it.
+void late_freeze_refuses_takes(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(64);
+	Device &store = stage.store(1024);
+	disk.has_fs = true;
+	SnapshotModel &snapshot = stage.create({&disk});
+	stage.append(snapshot, store);
+	world().freeze_timeout_permille = 1000;
+	world().late_freeze_us = 100'000;
+	SIM_EXPECT(stage.try_take(snapshot) == -110);
+	SIM_EXPECT(stage.try_take(snapshot) == -16);
+	world().freeze_timeout_permille = 0;
+	scheduler().sleep(100'000);
+	stage.take(snapshot);
+	stage.destroy(snapshot);
+}
+
 // Thawing writes to the device, after copy-on-write is on. If the store does not answer and the pages
 // are used up, only the watch can end that wait, and with it the take.
 void watch_runs_before_the_thaw(History &history)
@@ -287,6 +306,62 @@ void deferred_writes_meet_a_crowd(History &history)
 	linear_resume(dm);
 	stage.join();
 	world().memory.faults.nowait_permille = 0;
+}
+
+// What the upper disk was given before the take comes to the lower one in the middle of it, and must pass.
+void write_on_its_way_down_is_waited_for(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &upper = stage.stacked(disk);
+	world().params.drain_timeout_ms = 100;
+	SnapshotModel &snapshot = stage.create({&disk, &upper});
+	stage.append(snapshot, stage.store(1024));
+	upper.suspended = true;
+	stage.spawn("writer", [&] { SIM_EXPECT(stage.write(upper, 8, 8) == 0); });
+	while (upper.deferred.empty())
+		scheduler().sleep(1000);
+	stage.spawn("resume", [&] {
+		scheduler().sleep(30'000); // it is being taken
+		linear_resume(upper);
+	});
+	stage.take(snapshot);
+	stage.join();
+	stage.destroy(snapshot);
+}
+
+// Only disks that stand on each other are held up one after the other: the others share one wait.
+void stacks_side_by_side_are_held_up_together(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256), &other = stage.disk(256);
+	Device &upper = stage.stacked(disk), &other_upper = stage.stacked(other);
+	world().params.drain_timeout_ms = 100;
+	SnapshotModel &snapshot = stage.create({&upper, &other_upper, &disk});
+	stage.append(snapshot, stage.store(1024));
+	for (Device *lower : {&disk, &other}) {
+		Device &silent = lower == &disk ? upper : other_upper;
+		Device &good = lower == &disk ? other_upper : upper;
+		lower->hung = true;
+		stage.spawn("writer", [&] { SIM_EXPECT(stage.write(silent, 8, 8) == 0); });
+		while (lower->stuck.empty())
+			scheduler().sleep(1000);
+		bool written = false;
+		stage.spawn("writer", [&] {
+			scheduler().sleep(30'000); // it is being taken
+			SIM_EXPECT(stage.write(good, 16, 8) == 0);
+			written = true;
+		});
+		stage.spawn("witness", [&] {
+			scheduler().sleep(80'000);
+			SIM_EXPECT(!written);
+		});
+		SIM_EXPECT(stage.try_take(snapshot) == -16);
+		disk_resume(*lower);
+		stage.join();
+	}
+	stage.take(snapshot);
+	stage.destroy(snapshot);
 }
 
 // Who waits because too many are parked goes on when they go, not when he has waited long enough.

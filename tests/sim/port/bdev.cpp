@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <port/handles.hpp>
+#include <vector>
 #include <world/report.hpp>
 #include <world/world.hpp>
 
@@ -164,4 +165,21 @@ int shim_bdev_stands_on(shim_bdev *upper, shim_bdev *lower) noexcept
 			return 0;
 	}
 	return 0;
+}
+
+shim_u32 shim_bdev_first_below(shim_bdev *upper, shim_bdev *const *lowers, shim_u32 count) noexcept
+{
+	std::vector<const Device *> below;
+	scheduler().might_sleep("looking at a stack");
+	for (const Device *device = device_of(upper).whole(); device->lower;) {
+		if (!device->visible_stack)
+			return 0;
+		device = device->lower->whole();
+		below.push_back(device);
+	}
+	for (u32 i = 0; i < count; i++)
+		for (const Device *device : below)
+			if (device == device_of(lowers[i]).whole())
+				return i;
+	return count;
 }

@@ -81,7 +81,9 @@ int shim_freezer_add(shim_freezer *freezer, shim_bdev *const *bdevs, shim_u32 co
 	freezer->levels.emplace_back();
 	for (u32 i = 0; i < count; i++)
 		add_with_partitions(device_of(bdevs[i]), *freezer);
-	return w.random.permille(w.killed_taker_permille) ? -4 : 0;
+	if (w.random.permille(w.killed_taker_permille))
+		return -4;
+	return scheduler().now() < w.frozen_late_until_us ? -16 : 0;
 }
 
 int shim_freezer_freeze(shim_freezer *freezer, shim_u32 timeout_ms) noexcept
@@ -89,8 +91,10 @@ int shim_freezer_freeze(shim_freezer *freezer, shim_u32 timeout_ms) noexcept
 	World &w = world();
 	scheduler().might_sleep("freezing");
 	const u64 deadline = scheduler().now() + u64{timeout_ms} * 1000;
-	if (w.random.permille(w.freeze_timeout_permille))
+	if (w.random.permille(w.freeze_timeout_permille)) {
+		w.frozen_late_until_us = scheduler().now() + w.late_freeze_us;
 		return -110;
+	}
 	for (Device *device : freezer->levels.at(freezer->next++)) {
 		if (w.random.one_in(16))
 			continue; // somebody else froze it, or it failed: left alone

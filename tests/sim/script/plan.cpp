@@ -220,6 +220,7 @@ void draw_swarm(Plan &plan, World &w)
 		w.efault_at = 1 + random.below(100);
 	plan.efaults |= w.efault_at != 0;
 	w.killed_taker_permille = random.one_in(30) ? 300 : 0;
+	w.late_freeze_us = random.one_in(2) ? 5000 : 0;
 }
 
 bool has_reserved(const Plan &plan, const Device &disk)

@@ -98,6 +98,8 @@ struct World {
 	void check_empty() const;
 	void check_origins();
 	u32 freeze_timeout_permille = 0;
+	u32 late_freeze_us = 0; // it goes on so long when the take has given up
+	u64 frozen_late_until_us = 0;
 	u32 killed_taker_permille = 0;
 
 	// What a case does in the middle of a port call.

@@ -110,6 +110,11 @@ int shim_bdev_stands_on(shim_bdev *, shim_bdev *) noexcept
 	return 0;
 }
 
+shim_u32 shim_bdev_first_below(shim_bdev *, shim_bdev *const *, shim_u32 count) noexcept
+{
+	return count;
+}
+
 shim_freezer *shim_freezer_create() noexcept
 {
 	count_live(Live::Freezer, 1);

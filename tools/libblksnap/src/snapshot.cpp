@@ -57,7 +57,8 @@ constexpr std::array kTakeFailures{
 	KnownFailure{ETIMEDOUT, "file systems did not freeze in time",
 		     "see the kernel log with dmesg, and try again"},
 	KnownFailure{EBUSY,
-		     "writes in flight did not end in time, or a diff storage stands on a device",
+		     "writes in flight did not end in time, a device has not answered an earlier "
+		     "take yet, or a diff storage stands on one",
 		     "see the kernel log with dmesg, and try again"},
 	KnownFailure{ENOSPC, "it has no diff storage",
 		     "append some first, with blksnap snapshot_appendstorage"},
