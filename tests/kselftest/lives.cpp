@@ -5,17 +5,16 @@
 #include "kselftest.hpp"
 
 #include "block_io.hpp"
+#include "extents.hpp"
 #include "file.hpp"
 #include "held.hpp"
 #include "load.hpp"
 #include "module.hpp"
 #include "mount.hpp"
+#include "opened.hpp"
 #include "process.hpp"
 #include "shown.hpp"
-
-#include <linux/fiemap.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
+#include "standstill.hpp"
 
 #include <atomic>
 #include <optional>
@@ -44,71 +43,6 @@ int read_table(const Disk &disk)
 	settle_udev();
 	return run({"blockdev", "--rereadpt", disk.path()}).status;
 }
-
-// An image that was opened before whatever happens: it is read through that.
-class Opened
-{
-public:
-	explicit Opened(const Held &held)
-		: at_cut_(held.at_cut()), image_(held.image()), file_(image_, O_RDONLY | O_DIRECT)
-	{
-	}
-
-	int try_read(Bytes &bytes) const { return file_.read(0, bytes); }
-	bool is_right() const
-	{
-		Bytes bytes(1 << 16);
-		for (std::size_t at = 0; at < at_cut_.size(); at += bytes.size())
-			if (file_.read(at / 512, bytes) ||
-			    memcmp(bytes.data(), &at_cut_[at], bytes.size()))
-				return false;
-		return true;
-	}
-
-private:
-	const Bytes at_cut_;
-	const Disk image_;
-	const BlockFile file_;
-};
-
-// A file system that somebody else freezes, as fsfreeze(8) does.
-class Frozen
-{
-public:
-	explicit Frozen(const Mount &mount) : path_(mount.path())
-	{
-		run_or_throw({"fsfreeze", "--freeze", path_});
-	}
-	~Frozen() { (void)thaw(); }
-	Frozen(const Frozen &) = delete;
-	Frozen &operator=(const Frozen &) = delete;
-
-	// Return: 0 if it was frozen until now.
-	int thaw() const { return run({"fsfreeze", "--unfreeze", path_}).status; }
-
-private:
-	const std::string path_;
-};
-
-// A dm device that holds what is sent to it.
-class Suspended
-{
-public:
-	explicit Suspended(const DmDisk &disk) : name_(disk.dm_name())
-	{
-		settle_udev();
-		run_or_throw({"dmsetup", "suspend", "--nolockfs", "--noflush", name_});
-	}
-	~Suspended() { try_resume(); }
-	Suspended(const Suspended &) = delete;
-	Suspended &operator=(const Suspended &) = delete;
-
-	void resume() const { run_or_throw({"dmsetup", "resume", name_}); }
-	void try_resume() const { (void)run({"dmsetup", "resume", name_}); }
-
-private:
-	const std::string name_;
-};
 
 // A take that has frozen all file systems and waits for a write that does not end, until drain_timeout_ms.
 class WaitingTake
@@ -171,27 +105,6 @@ private:
 	std::atomic<double> done_at_ = 0;
 	std::thread thread_;
 };
-
-// Where a file is on its device.
-std::vector<blk_snap_block_range> ranges_of(const std::string &path)
-{
-	constexpr unsigned kExtents = 64;
-	alignas(fiemap) unsigned char memory[sizeof(fiemap) + kExtents * sizeof(fiemap_extent)]{};
-	auto *map = reinterpret_cast<fiemap *>(memory);
-	const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-	std::vector<blk_snap_block_range> ranges;
-
-	map->fm_length = ~0ull;
-	map->fm_extent_count = kExtents;
-	map->fm_flags = FIEMAP_FLAG_SYNC;
-	if (ioctl(fd, FS_IOC_FIEMAP, map) == 0)
-		for (unsigned i = 0; i < map->fm_mapped_extents; i++)
-			ranges.push_back({map->fm_extents[i].fe_physical / 512,
-					  map->fm_extents[i].fe_length / 512});
-	close(fd);
-	REQUIRE(!ranges.empty());
-	return ranges;
-}
 
 // Then the thaw has the last reference to the file system, and all the work of its end.
 void unmount_while_frozen(const std::string &type)
