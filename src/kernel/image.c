@@ -3,13 +3,15 @@
  * Image port: the block devices that show images.
  *
  * Bio-based disks of an own major; minor and name carry the same number, the lowest free one:
- * clients build the name from the minor. The block layer does not split bios of such disks, so
- * the core takes any size. There is no write cache to flush, no discard, no partition scan.
+ * clients build the name from the minor. A number is free again when nobody has its disk open any
+ * more. The block layer does not split bios of such disks, so the core takes any size. There is no
+ * write cache to flush, no discard, no partition scan.
  *
  * While somebody holds an image open the module cannot be unloaded; the disk itself can be
  * removed at any time, and then answers nothing but errors.
  */
 #include <linux/blkdev.h>
+#include <linux/delay.h>
 #include <linux/idr.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -45,10 +47,18 @@ static char *image_devnode(struct gendisk *disk, umode_t *mode)
 	return NULL;
 }
 
+/* The last who had it open has let go of it. Kernels tell a mounted file system by the number of its
+ * device: until then it must be nobody else's, or a mount of the next image shows what is gone. */
+static void image_free_disk(struct gendisk *disk)
+{
+	ida_free(&image_numbers, disk->first_minor);
+}
+
 static const struct block_device_operations image_operations = {
 	.owner = THIS_MODULE,
 	.submit_bio = image_submit_bio,
 	.devnode = image_devnode,
+	.free_disk = image_free_disk,
 };
 
 /* --- sysfs: whose image it is, for udev ----------------------------------------------------- */
@@ -98,8 +108,10 @@ int image_major_register(void)
 
 void image_major_unregister(void)
 {
+	/* Who closes an image lets go of the module first, of the disk right after. */
+	while (!ida_is_empty(&image_numbers))
+		msleep(1);
 	unregister_blkdev(image_major, IMAGE_NAME);
-	ida_destroy(&image_numbers);
 }
 
 /* Whoever may read the origin in some unit may read the image in it, and a read can be passed
@@ -226,8 +238,9 @@ void shim_image_disk_remove(struct shim_image_disk *handle)
 		/* First of all new requests fail, so that writeback of a mounted image ends. */
 		blk_mark_disk_dead(handle->disk);
 		del_gendisk(handle->disk);
+	} else {
+		ida_free(&image_numbers, handle->number); /* see image_free_disk() */
 	}
 	put_disk(handle->disk);
-	ida_free(&image_numbers, handle->number);
 	kfree(handle);
 }

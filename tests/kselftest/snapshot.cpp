@@ -477,6 +477,39 @@ TEST(an_image_has_the_lowest_free_number)
 	EXPECT_EQ(third.image_of(one).path(), "/dev/blksnap-image0");
 }
 
+// The kernel takes a file system for another one by the number of its device: the next image would show the files of
+// the one that is gone.
+TEST(an_image_in_use_keeps_its_number, .timeout_seconds = 120)
+{
+	const Control control;
+	const NullDisk origin(64), store(64);
+	make_file_system(origin, "ext4");
+	Mount mount(origin);
+	mount.write_files("old", 4, 64);
+	std::optional<Snapshot> snapshot(std::in_place, control,
+					 std::vector<const Disk *>{&origin});
+	snapshot->take_with(store);
+	const Disk image = snapshot->image_of(origin);
+	{
+		Mount shown(image);
+		EXPECT(shown.holds_files("old", 4, 64));
+		snapshot.reset();
+		EXPECT(!exists(image.path()));
+		mount.write_files("new", 4, 64);
+		const Snapshot next(control, {&origin});
+		next.take_with(store);
+		EXPECT(next.image_of(origin).path() != image.path());
+		Mount shown_next(next.image_of(origin));
+		EXPECT(shown_next.holds_files("new", 4, 64));
+		EXPECT_ERRNO(shown_next.unmount(), 0);
+		EXPECT_ERRNO(shown.unmount(), 0);
+	}
+	settle_udev();
+	snapshot.emplace(control, std::vector<const Disk *>{&origin});
+	snapshot->take_with(store);
+	EXPECT_EQ(snapshot->image_of(origin).path(), image.path());
+}
+
 TEST(devices_and_images_may_be_open_exclusively)
 {
 	const Control control;
