@@ -243,23 +243,24 @@ void Control::drop_dead_trackers()
 		Tracker &tracker = *trackers_[i];
 		shim_bdev_info now;
 
-		if (tracker.holder)
-			check_held(tracker);
-		else if (shim_device_describe(tracker.device(), &now))
-			detach(tracker);
+		if (shim_device_describe(tracker.device(), &now)) {
+			if (!tracker.holder) // else its reads fail by themselves
+				detach(tracker);
+			continue;
+		}
+		(void)tracker.note(now);
+		check_held(tracker, now);
 	}
 }
 
 // A device that moved, shrank or got another medium under its snapshot: its blocks are not where
 // they were.
-void Control::check_held(Tracker &tracker)
+void Control::check_held(Tracker &tracker, const shim_bdev_info &now)
 {
-	shim_bdev_info now;
+	const Snapshot *holder = tracker.holder;
 
-	if (!tracker.holder->covering || tracker.holder->state() != Snapshot::State::Taken)
+	if (!holder || !holder->covering || holder->state() != Snapshot::State::Taken)
 		return;
-	if (shim_device_describe(tracker.device(), &now))
-		return; // gone: its reads fail by themselves
 	const shim_bdev_info &held = tracker.info();
 	if (now.start_sector == held.start_sector && now.sectors >= held.sectors &&
 	    now.diskseq == held.diskseq)

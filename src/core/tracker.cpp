@@ -27,19 +27,31 @@ Tracker::~Tracker()
 	shim_device_forget(device_);
 }
 
+bool Tracker::note(const shim_bdev_info &now)
+{
+	const bool changed = now.sectors != info_.sectors ||
+			     now.start_sector != info_.start_sector || now.diskseq != info_.diskseq;
+
+	has_changed_ |= changed;
+	return changed;
+}
+
 Result<void> Tracker::refresh()
 {
 	shim_bdev_info now;
 	TRY(port_result(shim_device_describe(device_, &now)));
 
-	const bool resized = now.sectors != info_.sectors || now.start_sector != info_.start_sector;
-	const bool exchanged = now.diskseq != info_.diskseq;
-
-	if (!resized && !exchanged)
+	const bool differs = note(now);
+	if (!std::exchange(has_changed_, false))
 		return {};
+	const bool resized = now.sectors != info_.sectors || now.start_sector != info_.start_sector;
 	COVERAGE_MARK("tracker: the device changed between snapshots");
+	if (!differs)
+		COVERAGE_MARK("tracker: the device changed and is as it was");
 	shim_log(SHIM_LOG_INFO, "%s: %s; a new generation of its change map begins", info_.name,
-		 resized ? "its size or place changed" : "its medium was exchanged");
+		 resized   ? "its size or place changed"
+		 : differs ? "its medium was exchanged"
+			   : "it had another size or place for a while");
 	if (resized)
 		cbt_->resize(now.sectors);
 	else

@@ -110,7 +110,7 @@ private:
 	Result<void> take(Snapshot &snapshot);
 	void end_snapshot(Ref<Snapshot> snapshot);
 	void drop_dead_trackers();
-	void check_held(Tracker &tracker);
+	void check_held(Tracker &tracker, const shim_bdev_info &now);
 
 	Mutex take_lock_{LockRank::Take, "blksnap take"};
 	Mutex lock_{LockRank::Control, "blksnap control"};

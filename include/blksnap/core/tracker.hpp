@@ -60,8 +60,12 @@ public:
 	// Turns copy-on-write on or, with null, off. On: only behind the closed gate.
 	void publish_area(DiffArea *area) { area_.store(area, Order::Release); }
 
-	// Compares with the device as it is now: a new size or medium begins a new generation of
-	// the map. Only while no snapshot is taken. Return: NoDev if the device is gone.
+	// How the device is now. What differs is remembered until refresh(): a volume that shrank and grew
+	// again may have other content there, which no write brought. Guarded by the control's mutex.
+	// Return: whether it differs.
+	bool note(const shim_bdev_info &now);
+	// Compares with the device as it is now: a new size or medium, now or since the last time, begins a
+	// new generation of the map. Only while no snapshot is taken. Return: NoDev if the device is gone.
 	Result<void> refresh();
 
 	// The list of trackers on a disk, read by RCU.
@@ -80,6 +84,7 @@ private:
 	template <class T, class... Args> friend Result<Own<T>> try_new(Gfp, Args &&...);
 
 	shim_bdev_info info_;
+	bool has_changed_ = false;
 	// Read by writers while refresh() changes them.
 	Atomic<u64> start_sector_{info_.start_sector};
 	Atomic<u64> sectors_{info_.sectors};

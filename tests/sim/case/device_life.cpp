@@ -50,6 +50,39 @@ void medium_is_exchanged(History &history)
 	stage.destroy(second);
 }
 
+// A volume that shrank and grew again may have other blocks there, which no write brought.
+void size_goes_and_comes_back(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(256);
+	Device &store = stage.store(1024);
+	const auto shrink_and_grow = [&] {
+		resize(history, disk, 128);
+		scheduler().sleep(kSweepUs);
+		resize(history, disk, 256);
+	};
+	stage.destroy(stage.taken(disk, store));
+	const auto tracked = stage.info(disk);
+	shrink_and_grow();
+	SnapshotModel &snapshot = stage.create({&disk});
+	const auto created = stage.info(disk);
+	SIM_EXPECT(!same_generation(tracked, created));
+	stage.append(snapshot, store);
+	shrink_and_grow();
+	stage.take(snapshot);
+	const auto held = stage.info(disk);
+	SIM_EXPECT(!same_generation(created, held) && held.snap_number == 1);
+	shrink_and_grow();
+	stage.expect_corrupted(snapshot, disk, 19);
+	SIM_EXPECT(same_generation(held, stage.info(disk)));
+	stage.destroy(snapshot);
+	stage.destroy(stage.taken(disk, store));
+	const auto after = stage.info(disk);
+	SIM_EXPECT(!same_generation(held, after) && after.snap_number == 1);
+	stage.destroy(stage.taken(disk, store)); // and that was all
+	SIM_EXPECT(same_generation(after, stage.info(disk)) && stage.info(disk).snap_number == 2);
+}
+
 // A device that does not answer can keep whoever opens it waiting: who did not name it does not wait with him.
 void slow_opens_hold_up_nobody(History &history)
 {
