@@ -6,11 +6,13 @@
 #include "kselftest.hpp"
 
 #include "block_io.hpp"
+#include "extents.hpp"
 #include "file.hpp"
 #include "held.hpp"
 #include "load.hpp"
 #include "module.hpp"
 #include "mount.hpp"
+#include "opened.hpp"
 #include "process.hpp"
 #include "shown.hpp"
 
@@ -34,6 +36,20 @@ void pull_out(const Disk &scsi_disk)
 {
 	REQUIRE_ERRNO(write_file("/sys/block/" + scsi_disk.name() + "/device/delete", "1"), 0);
 	EXPECT(wait_until([&] { return !exists("/sys/block/" + scsi_disk.name()); }));
+}
+
+// Return: the errno of the first read that fails, or 0.
+int error_of_reading(const std::string &path)
+{
+	const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+	char bytes[4096];
+	ssize_t got;
+	do
+		got = read(fd, bytes, sizeof(bytes));
+	while (got > 0);
+	const int error = got < 0 ? errno : 0;
+	close(fd);
+	return error;
 }
 
 // What is tracked, then taken: the tracker follows what became of its device meanwhile.
@@ -66,6 +82,52 @@ TEST(an_origin_that_is_powered_off_under_its_mounted_image, .timeout_seconds = 1
 	Shown shown(origin, store);
 	REQUIRE_ERRNO(origin.set("power=0"), 0);
 	shown.end();
+}
+
+// What was kept before is read, and nothing else: its metadata the mount knows already.
+TEST(files_of_a_mounted_image_whose_origin_is_gone, .timeout_seconds = 120)
+{
+	for (const bool powered_off : {true, false}) {
+		const NullDisk store(64);
+		std::optional<NullDisk> null_disk;
+		std::optional<ScsiDisk> scsi_disk;
+		if (powered_off)
+			null_disk.emplace(64);
+		else
+			scsi_disk.emplace(std::vector<std::string>{"dev_size_mb=64", "delay=0"});
+		const Disk &origin =
+			powered_off ? static_cast<const Disk &>(*null_disk) : *scsi_disk;
+		const Control control;
+		make_file_system(origin, "ext4");
+		{
+			Mount mount(origin);
+			mount.write_files("kept", 4, 64);
+			mount.write_files("other", 4, 64);
+			REQUIRE_ERRNO(mount.unmount(), 0);
+		}
+		const Snapshot snapshot(control, {&origin}, Snapshot::Trackers::Keep);
+		snapshot.take_with(store);
+		Mount shown(snapshot.image_of(origin), "ro");
+		for (int i = 0; i < 4; i++) {
+			(void)ranges_of(shown.path() + "/other" + std::to_string(i));
+			for (const auto &range :
+			     ranges_of(shown.path() + "/kept" + std::to_string(i)))
+				origin.fill(1, range.sector_offset, range.sector_count);
+		}
+		if (powered_off)
+			REQUIRE_ERRNO(null_disk->set("power=0"), 0);
+		else
+			pull_out(origin);
+		EXPECT(shown.holds_files("kept", 4, 64));
+		for (int i = 0; i < 4; i++)
+			EXPECT_ERRNO(error_of_reading(shown.path() + "/other" + std::to_string(i)),
+				     EIO);
+		EXPECT(shown.holds_files("kept", 4, 64));
+		EXPECT(!lost_image(snapshot, 0));
+		EXPECT_ERRNO(shown.unmount(), 0);
+		EXPECT_ERRNO(snapshot.destroy(), 0);
+		EXPECT(wait_until([&] { return control.trackers() == 0; }));
+	}
 }
 
 TEST(an_origin_that_is_powered_off_under_its_open_image)
@@ -345,6 +407,52 @@ TEST(a_file_system_made_over_a_tracked_device_is_a_change)
 	EXPECT_EQ(run({"mkfs.ext4", "-q", "-F", origin.path()}).status, 0);
 	EXPECT(held.image_is_right());
 	EXPECT(!held.changes().empty());
+}
+
+// Each block with other content is told of, with nobody there to keep the old one for.
+TEST(a_file_system_made_over_a_device_that_is_only_tracked, .timeout_seconds = 120)
+{
+	for (const char *discard : {"discard", "nodiscard"}) {
+		const NullDisk origin(32, {"discard=1"}), store(64);
+		const Control control;
+		const TrackerEnd tracker_end(control, origin);
+		origin.fill(7, 0, origin.sectors());
+		{
+			const Snapshot past(control, {&origin}, Snapshot::Trackers::Keep);
+			past.take_with(store);
+		}
+		const Bytes before = origin.read(0, origin.sectors());
+		run_or_throw({"mkfs.ext4", "-q", "-F", "-E", discard, origin.path()});
+		const Snapshot next(control, {&origin}, Snapshot::Trackers::Keep);
+		next.take_with(store);
+		const auto tracker = tracker_of(control, origin.number()).value();
+		EXPECT_EQ(tracker.snap_number, 2);
+		const Bytes after = origin.read(0, origin.sectors()),
+			    map = cbt_map(control, origin.number());
+		unsigned changed = 0, missing = 0;
+		for (std::size_t at = 0; at < after.size(); at += tracker.blk_size) {
+			if (!memcmp(&before[at], &after[at], tracker.blk_size))
+				continue;
+			changed++;
+			missing += map[at / tracker.blk_size] < 2;
+		}
+		note("%s: %u of %u blocks changed", discard, changed, tracker.blk_count);
+		EXPECT(changed > 0);
+		EXPECT_EQ(missing, 0u);
+	}
+}
+
+TEST(a_file_system_made_over_a_device_whose_image_is_open, .timeout_seconds = 120)
+{
+	for (const char *discard : {"discard", "nodiscard"}) {
+		const NullDisk origin(64, {"discard=1"}), store(64);
+		const Held held(origin, store);
+		const Opened image(held);
+		run_or_throw({"mkfs.ext4", "-q", "-F", "-E", discard, origin.path()});
+		EXPECT(!held.origin_is_old(0, Held::kSectors));
+		EXPECT(image.is_right());
+		EXPECT(held.image_is_right());
+	}
 }
 
 // Who writes to the store has the image on his conscience, but no more than that.
