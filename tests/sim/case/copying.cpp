@@ -209,7 +209,6 @@ void another_members_progress_is_none(History &history)
 	Device &busy = stage.disk(1024);
 	Device &store = stage.store(2048);
 	world().params.cow_timeout_ms = 2000;
-	world().image_may_be_lost = true;
 	SnapshotModel &snapshot = stage.create({&stuck, &busy});
 	stage.append(snapshot, store);
 	stage.take(snapshot);
@@ -235,7 +234,6 @@ void image_write_ends_with_the_image(History &history)
 	Stage stage(history);
 	Device &disk = stage.disk(256);
 	Device &store = stage.store(1024);
-	world().image_may_be_lost = true;
 	SnapshotModel &snapshot = stage.taken(disk, store);
 	store.hung = true;
 	SIM_EXPECT(stage.write(disk, 0, 8) == 0);
@@ -265,7 +263,6 @@ void loss_releases_a_crowd(History &history)
 	world().params.cow_memory_limit_kib = 16384;
 	world().params.cow_timeout_ms = 2000;
 	world().params.parked_limit = 1024;
-	world().image_may_be_lost = true;
 	SnapshotModel &snapshot = stage.taken(disk, store);
 	bool destroyed = false;
 	u32 released = 0;
@@ -306,7 +303,6 @@ void loss_drops_many_copies(History &history)
 	Device &other = stage.disk(256);
 	Device &store = stage.store(kCopies * 16);
 	world().params.cow_memory_limit_kib = 65536;
-	world().image_may_be_lost = true;
 	SnapshotModel &snapshot = stage.create({&disk, &other});
 	stage.append(snapshot, store);
 	stage.take(snapshot);

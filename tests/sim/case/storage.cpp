@@ -97,7 +97,6 @@ void storage_on_a_taken_snapshot(History &history)
 	SnapshotModel &snapshot = stage.taken(disk, store);
 	ImageModel &image = *snapshot.images[0];
 	SIM_EXPECT(stage.read(image, 0, 256) == 0);
-	world().image_may_be_lost = true; // as refused writes look
 	bool stop = false;
 	scheduler().steal_often();
 	for (u32 n = 0; n < 2; n++) {
@@ -134,7 +133,6 @@ void no_memory_to_exclude(History &history)
 	Device &disk = stage.disk(256);
 	Device &store = stage.store(1024);
 	world().params.storage_on_origin_after_take = 1;
-	world().image_may_be_lost = true;
 	world().store_ranges.push_back({&disk, 128, 64, nullptr, true});
 	u32 lost = 0;
 	for (u64 nth = 1; nth < 16; nth++) {
@@ -174,7 +172,6 @@ void no_memory_to_store(History &history)
 	Stage stage(history);
 	Device &disk = stage.disk(65536);
 	Device &store = stage.store(65536);
-	world().image_may_be_lost = true;
 	SnapshotModel &snapshot = stage.taken(disk, store);
 	ImageModel &image = *snapshot.images[0];
 
@@ -245,9 +242,9 @@ void store_is_full_at_each_point(History &history)
 	Stage stage(history);
 	Device &disk = stage.disk(kBlocks * 8);
 	Device &store = stage.store(1024);
-	world().image_may_be_lost = true;
 	for (u32 room = 1; room <= kBlocks + 1; room++) {
 		SnapshotModel &snapshot = stage.create({&disk});
+		snapshot.store_may_be_short = room < kBlocks;
 		SIM_EXPECT(stage.try_append(snapshot, store, 0, room * 8) == 0);
 		stage.take(snapshot);
 		for (u32 block = 0; block < kBlocks; block++)

@@ -89,7 +89,6 @@ void watch_runs_before_the_thaw(History &history)
 	disk.has_fs = true;
 	stage.limit_pages(1);
 	world().params.cow_timeout_ms = 2000;
-	world().image_may_be_lost = true;
 	SnapshotModel &snapshot = stage.create({&disk});
 	stage.append(snapshot, store);
 	store.hung = true;
@@ -110,7 +109,6 @@ void loss_is_told_again_after_a_retake(History &history)
 	Stage stage(history);
 	Device &disk = stage.disk(256);
 	Device &store = stage.store(1024);
-	world().image_may_be_lost = true;
 	disk.has_fs = true; // whose thaw writes, and needs a copy
 	SnapshotModel &snapshot = stage.create({&disk});
 	stage.append(snapshot, store);

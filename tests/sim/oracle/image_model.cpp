@@ -14,7 +14,7 @@ namespace sim
 namespace
 {
 
-constexpr int kNoSpace = 28;
+constexpr int kIo = 5;
 
 // A range is trimmed inwards to blocks: its edges may show the origin.
 bool is_edge(u64 index, u64 count)
@@ -130,13 +130,15 @@ void ImageModel::check_cut(u64 sector, u64 raw)
 	snapshot.narrow(world().writes.instant_of(*origin.bottom(), at, raw), *this, sector);
 }
 
-void ImageModel::on_error(u64)
+void ImageModel::on_error(u64 begin, int status)
 {
-	if (snapshot.ending())
+	const Harm &harm = world().harm;
+	if (snapshot.ending() || harm.explains_failure(*this, begin, status))
 		return;
-	error_seen = true;
-	if (!world().image_may_be_lost && !world().store_may_be_short && !exchanged)
-		fail("availability", "%s gives EIO, and nothing went wrong", image.name.c_str());
+	seen_lost = true;
+	if (status != kIo || !harm.explains_loss(*this))
+		fail("availability", "%s gives error %d, and nothing went wrong",
+		     image.name.c_str(), status);
 }
 
 void ImageModel::on_success(u64 begin)
@@ -152,7 +154,7 @@ void ImageModel::on_corrupted_event(int error)
 	if (++corrupted_events > 1)
 		fail("events", "a second corrupted event for %s", origin.name.c_str());
 	corrupted_since = world().writes.tick();
-	if (!world().image_may_be_lost && !(error == kNoSpace && world().store_may_be_short))
+	if (!world().harm.explains_loss(*this, error))
 		fail("availability", "%s is corrupted (%d), and nothing went wrong",
 		     image.name.c_str(), error);
 }

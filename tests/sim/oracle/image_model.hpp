@@ -28,7 +28,7 @@ public:
 
 	// A read of one sector within [begin, end] gave `stamp`.
 	void check_read(u64 sector, u64 stamp, u64 begin, u64 end);
-	void on_error(u64 begin);
+	void on_error(u64 begin, int status);
 	void on_success(u64 begin);
 	void on_corrupted_event(int error);
 	// Sectors of the disk below are being given to a store: they show the cut or zeroes.
@@ -48,8 +48,7 @@ public:
 	const u64 sectors;
 	u32 corrupted_events = 0;
 	u64 corrupted_since = kNever; // order number of the event's arrival
-	bool error_seen = false;
-	bool must_be_lost = false;
+	bool seen_lost = false;	      // by a request that failed
 	bool exchanged =
 		false; // the medium below is another one: what it shows is nobody's content
 
@@ -85,7 +84,8 @@ struct SnapshotModel {
 	u64 take_end = 0;
 	u64 take_begin_us = 0;
 	Instant instant;
-	u64 end_begin = kNever; // order number of the first DESTROY
+	u64 end_begin = kNever;		 // order number of the first DESTROY
+	bool store_may_be_short = false; // not all was accepted
 	bool check_content = true;
 	u32 low_space_events = 0;
 	u32 readers = 0; // tasks that use the images

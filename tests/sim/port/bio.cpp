@@ -84,7 +84,7 @@ shim_io *make_io(Device &device, Op op, u64 sector, u32 pages, bool may_wait)
 	struct bio *bio = make_bio(device, op, sector, 0);
 	auto *io = new shim_io{bio, nullptr, pages};
 	bio->own = true;
-	bio->for_core = true;
+	bio->core_use = CoreUse::Copy;
 	bio->io = io;
 	bio->end_io = io_end;
 	return io;
@@ -238,7 +238,7 @@ void shim_bio_redirect(struct bio *bio, shim_bio_redirected *saved, shim_bdev *b
 	bio->device = &device_of(bdev);
 	bio->sector = sector;
 	bio->remapped = false;
-	bio->for_core = true;
+	bio->core_use = CoreUse::Image;
 	world().live_records++;
 	submit_bio(bio);
 }
@@ -300,6 +300,7 @@ shim_io *shim_io_clone(struct bio *parent, shim_bio_cursor *, shim_u32 offset_se
 	if (!io)
 		return nullptr;
 	io->cloned = true;
+	io->bio->core_use = CoreUse::Image;
 	io->bio->sectors = sectors;
 	io->bio->data = parent->data;
 	io->bio->pages = parent->pages;

@@ -86,7 +86,7 @@ void give(Plan &plan, SnapshotModel &snapshot, Reserved &part, u64 sectors, Stor
 	if (result != expected && plan.strict())
 		fail("ioctl", "append gives %ld instead of %ld", result, expected);
 	if (result < 0 && expected == 0)
-		world().image_may_be_lost = true; // there may be too little store now
+		snapshot.store_may_be_short = true;
 	if (!result)
 		accept(snapshot, first, ranges.size());
 }

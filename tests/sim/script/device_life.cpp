@@ -36,7 +36,6 @@ void resize(History &, Device &device, u64 sectors)
 	      (unsigned long long)device.sectors);
 	if (sectors < device.sectors) {
 		device.shrunk = true;
-		world().image_may_be_lost = true;
 	} else {
 		world().store_may_be_short = true; // it was planned for the smaller device
 	}
@@ -73,7 +72,6 @@ void exchange(History &history, Device &disk)
 	writes.complete(write, 0);
 	disk.diskseq++;
 	disk.changed = disk.exchanged = writes.tick();
-	world().image_may_be_lost = true;
 	for (auto &snapshot : history.snapshots)
 		for (auto &image : snapshot->images)
 			if (image->origin.bottom() == &disk)
@@ -107,7 +105,6 @@ void spoil_own(History &history, SnapshotModel &snapshot)
 		return;
 	image.origin.spoilt = disk.spoilt = true; // nobody changes it back meanwhile
 	scheduler().sleep(kSweepUs);
-	image.must_be_lost = true;
 	ForeignIo io(image.image, Op::Read, 0, 1, &image);
 	io.submit();
 	io.wait();

@@ -148,7 +148,7 @@ void ForeignIo::check_image_result()
 	if (status_ == 5 && op_ != Op::Read && !image_->plain(sector_, sectors_))
 		return;
 	if (status_)
-		return image_->on_error(begin_);
+		return image_->on_error(begin_, status_);
 	image_->on_success(begin_);
 	const u64 end = world().writes.tick();
 	if (op_ == Op::Write)

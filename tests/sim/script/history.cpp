@@ -148,7 +148,7 @@ void prepare(History &history, World &world, const Variant &variant)
 		plan.ageing = 0;
 	if (variant.failing_allocation) {
 		world.memory.faults = {0, 0, variant.failing_allocation};
-		world.image_may_be_lost = plan.memory_faults = true;
+		plan.memory_faults = true;
 	}
 	if (variant.failing_user_access) {
 		world.efault_permille = 0;

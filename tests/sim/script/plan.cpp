@@ -141,7 +141,6 @@ void draw_memory_faults(Plan &plan, World &w)
 		faults.nowait_permille = random.one_in(2) ? 1000 : 200;
 	if (!plan.memory_faults)
 		return;
-	w.image_may_be_lost = true;
 	if (random.one_in(2))
 		faults.any_permille = static_cast<u32>(random.between(1, 50));
 	else
@@ -188,7 +187,7 @@ void draw_faults(Plan &plan, World &w)
 	plan.kills = random.one_in(3);
 	w.efault_permille = plan.efaults ? 50 : 0;
 	w.freeze_timeout_permille = random.one_in(6) ? 300 : 0;
-	w.image_may_be_lost = plan.tiny_store || plan.hangs || plan.removal;
+	w.store_may_be_short = plan.tiny_store;
 }
 
 // Drawn from a source of their own: what they do not switch on stays as it was.

@@ -161,9 +161,10 @@ long wait_event(shim_u64 address)
 	if (!snapshot)
 		return -3;
 	if (!snapshot->asked) {
-		snapshot->asked = true;
 		arg.value.code = blk_snap_event_code_low_free_space;
-		return arg.store();
+		const int told = arg.store();
+		snapshot->asked = !told;
+		return told;
 	}
 	shim_waitqueue never;
 	shim_waitqueue_init(&never, "fake events");
@@ -215,6 +216,10 @@ long read_map(shim_u64 address)
 		if (tracker.major != arg.value.dev_id.mj || tracker.minor != arg.value.dev_id.mn)
 			continue;
 		const shim_u64 bytes = (size_of(tracker) + kBlock - 1) / kBlock;
+		if (!bytes)
+			return -1;
+		if (arg.value.offset > bytes)
+			return -22;
 		const shim_u64 length =
 			std::min<shim_u64>(arg.value.length, bytes - arg.value.offset);
 		const std::vector<unsigned char> map(

@@ -22,6 +22,9 @@ constexpr bool has_data(Op op)
 	return op == Op::Read || op == Op::Write;
 }
 
+// What of the core a request is for, also as a part or clone of its own bio.
+enum class CoreUse : u8 { None, Copy, Image };
+
 enum class BioLife : u8 { Made, Submitted, Ended };
 
 } // namespace sim
@@ -35,8 +38,8 @@ struct bio {
 	sim::Op op = sim::Op::Read;
 	sim::BioLife life = sim::BioLife::Made;
 	bool remapped = false;
-	bool own = false;      // from the core's own pool
-	bool for_core = false; // moves data of the core, also as a part or clone of an own bio
+	bool own = false; // from the core's own pool
+	sim::CoreUse core_use = sim::CoreUse::None;
 	bool nowait = false;
 	bool parked = false;  // held by the core
 	bool counted = false; // among the writes in flight of its disk

@@ -147,7 +147,7 @@ bio *split_bio(bio *bio, u32 sectors)
 	front->life = BioLife::Submitted;
 	front->remapped = bio->remapped;
 	front->own = false; // from the split pool of the queue, not from ours
-	front->for_core = bio->for_core;
+	front->core_use = bio->core_use;
 	front->data = bio->data;
 	front->pages = bio->pages;
 	front->skip = bio->skip;
@@ -167,6 +167,8 @@ void end_bio(bio *bio, int error)
 {
 	if (error)
 		bio->status = error;
+	if (error && bio->core_use != CoreUse::None)
+		world().harm.on_core_io_failed(*bio);
 	end_bio(bio);
 }
 
@@ -178,7 +180,7 @@ static bool complete_redirected(bio *bio)
 	bio->private_data = reinterpret_cast<void *>(saved->raw[1]);
 	bio->device = reinterpret_cast<Device *>(saved->raw[2]);
 	bio->remapped = false;
-	bio->for_core = false;
+	bio->core_use = CoreUse::None;
 	world().live_records--;
 	shim_rcu_read_lock();
 	const bool ends = blksnap_image_read_complete(saved, bio, bio->status);

@@ -60,6 +60,7 @@ struct Device {
 	bool supports_zeroes = true;
 	u32 latency_us = 0;
 	bool hung = false;
+	u64 resumed = 0;	   // order number of when it last answered again
 	bool opens_slowly = false; // somebody holds what an open needs
 	std::vector<bio *> stuck;
 	u64 writes_in_flight = 0;

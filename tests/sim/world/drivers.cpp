@@ -50,8 +50,6 @@ void finish(bio *bio, bool moved)
 		TRACE("%s: %s %llu+%u fails", disk.name.c_str(),
 		      bio->op == Op::Read ? "read" : "write", (unsigned long long)bio->sector,
 		      bio->sectors);
-		if (bio->for_core)
-			world().image_may_be_lost = true;
 		end_bio(bio, 5);
 		return;
 	}
@@ -78,7 +76,7 @@ void start(bio *bio)
 			return end_bio(bio, 5); // it was on its way when that happened
 		fail("bio", "%s: request behind the end passed all checks", disk.name.c_str());
 	}
-	if (changes_data(bio->op) && !bio->for_core) {
+	if (changes_data(bio->op) && bio->core_use == CoreUse::None) {
 		bio->counted = true;
 		disk.writes_in_flight++;
 	}
@@ -118,6 +116,7 @@ void disk_submit(bio *bio)
 void disk_resume(Device &disk)
 {
 	disk.hung = false;
+	disk.resumed = world().writes.next_order();
 	for (bio *bio : std::exchange(disk.stuck, {}))
 		scheduler().after(latency(disk), "disk-irq", [bio] { finish(bio, false); });
 }
@@ -140,7 +139,7 @@ void linear_submit(bio *bio)
 	clone->pages = part->pages;
 	clone->skip = part->skip;
 	clone->stamp_write = part->stamp_write;
-	clone->for_core = part->for_core;
+	clone->core_use = part->core_use;
 	clone->end_io = clone_end_io;
 	clone->private_data = part;
 	submit_bio(clone);

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <sys/mman.h>
 #include <world/report.hpp>
+#include <world/world.hpp>
 
 namespace sim
 {
@@ -81,6 +82,8 @@ bool Memory::refuses(Random &random, bool nowait)
 			     (nowait && random.permille(faults.nowait_permille)) ||
 			     random.permille(faults.any_permille);
 	failed_ |= refused;
+	if (refused && !nowait)
+		world().harm.on_refusal();
 	return refused;
 }
 

@@ -15,6 +15,7 @@
 #include <world/scheduler.hpp>
 
 #include <oracle/cbt_model.hpp>
+#include <oracle/harm.hpp>
 #include <oracle/image_model.hpp>
 #include <oracle/write_log.hpp>
 
@@ -112,8 +113,8 @@ struct World {
 	std::vector<StoreRange> store_ranges;
 	std::vector<DirtyMark> dirty_marks;
 	std::vector<ImageModel *> images; // that somebody knows of
-	bool image_may_be_lost = false;	  // something was injected that may cost an image
-	bool store_may_be_short = false;  // or that there is too little room for
+	Harm harm;
+	bool store_may_be_short = false; // there may be too little of it, whoever it belongs to
 };
 
 constexpr std::size_t kUserSlotBytes = 16 * 1024;
