@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <blksnap/port/control.h>
 #include <cstring>
+#include <world/world.hpp>
 
 namespace fake
 {
@@ -149,6 +150,10 @@ long collect_images(shim_u64 address)
 				    &pair, sizeof(pair)))
 			return -14;
 	}
+	if (fault() == Fault::WritesTooMuch && arg.value.count < 4)
+		shim_user_write(
+			reinterpret_cast<shim_u64>(&arg.value.image_info_array[arg.value.count]),
+			"", 1);
 	return arg.store();
 }
 
@@ -160,7 +165,18 @@ long wait_event(shim_u64 address)
 	Snapshot *snapshot = find(arg.value.id);
 	if (!snapshot)
 		return -3;
-	if (!snapshot->asked) {
+	if (fault() == Fault::RevivesImage && snapshot->taken && !snapshot->told &&
+	    sim::world().store_may_be_short) {
+		const shim_bdev_info &info = snapshot->members[0]->info;
+		const blk_snap_event_corrupted data{{info.major, info.minor}, 28};
+		arg.value.code = blk_snap_event_code_corrupted;
+		arg.value.time_label = static_cast<long long>(shim_clock_ns());
+		std::memcpy(arg.value.data, &data, sizeof(data));
+		const int told = arg.store();
+		snapshot->told = !told;
+		return told;
+	}
+	if (!snapshot->asked && fault() != Fault::NeverAsks) {
 		arg.value.code = blk_snap_event_code_low_free_space;
 		const int told = arg.store();
 		snapshot->asked = !told;
@@ -280,5 +296,7 @@ long blksnap_control_ioctl(unsigned command, shim_u64 address, int) noexcept
 	shim_mutex_lock(&fake::core->mutex);
 	const long result = shim_user_is_admin() ? fake::locked(command, address) : -1;
 	shim_mutex_unlock(&fake::core->mutex);
+	if (fake::fault() == fake::Fault::EndsReadTwice)
+		shim_rcu_read_unlock();
 	return result;
 }

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <utility>
 #include <world/bio.hpp>
+#include <world/world.hpp>
 
 namespace fake
 {
@@ -148,9 +149,15 @@ void destroy(Snapshot &snapshot)
 	for (auto &member : snapshot.members) {
 		if (member->image)
 			shim_image_disk_remove(member->image);
-		for (page *page : member->pages)
+		for (page *page : member->pages) {
 			shim_page_free(page);
-		shim_bdev_close(member->bdev);
+			if (fault() == Fault::WritesAfterFree)
+				page->stamp[7] = 0;
+		}
+		if (fault() != Fault::LeavesDeviceOpen)
+			shim_bdev_close(member->bdev);
+		if (fault() == Fault::UsesClosedDevice)
+			shim_bdev_describe(member->bdev, &member->info);
 	}
 	std::erase_if(core->ranges, [&](const Range &range) { return range.owner == &snapshot; });
 	std::erase_if(core->snapshots, [&](auto &other) { return other.get() == &snapshot; });
@@ -221,6 +228,7 @@ void blksnap_io_complete(void *owner, int error) noexcept
 {
 	auto *wait = static_cast<Wait *>(owner);
 	wait->error = error;
+	core->io_failed |= error != 0;
 	wait->done = true;
 	shim_waitqueue_wake_all(&core->moved);
 }
@@ -228,8 +236,13 @@ void blksnap_io_complete(void *owner, int error) noexcept
 void blksnap_image_submit(void *image, bio *bio, shim_image_request) noexcept
 {
 	auto &member = *static_cast<Member *>(image);
-	if (fault() == Fault::LosesImage && bio->sectors == 5)
+	const bool lost = (fault() == Fault::LosesImage && bio->sectors == 5) ||
+			  (fault() == Fault::LosesAfterError && core->io_failed) ||
+			  (fault() == Fault::LosesSilently && sim::world().store_may_be_short);
+	if (lost)
 		return shim_bio_end(bio, 5);
+	if (fault() == Fault::DropsImageWrites && bio->op == sim::Op::Write)
+		return shim_bio_end(bio, 0);
 	for (sim::u32 i = 0; bio->has_buffer() && i < bio->sectors; i++) {
 		const auto at = bio->sector + i;
 		sim::u64 &copy = member.pages[at / 8]->stamp[at % 8];
@@ -265,7 +278,8 @@ void blksnap_module_exit() noexcept
 	while (!core->snapshots.empty())
 		destroy(*core->snapshots.back());
 	for (auto &disk : core->disks)
-		shim_hook_del_disk(disk.get());
+		if (fault() != Fault::LeavesDisksHooked)
+			shim_hook_del_disk(disk.get());
 	shim_rcu_synchronize();
 	shim_hook_remove();
 	for (auto &disk : core->disks)

@@ -29,9 +29,20 @@ enum class Fault {
 	LeaksPage,
 	SleepsInHook,
 	LocksInverted,
-	BlindMap,	// the CBT map says that nothing changed
-	LosesImage,	// image reads give an error
-	WorkEndsItself, // a work drops the last reference to what owns it
+	BlindMap,	 // the CBT map says that nothing changed
+	LosesImage,	 // image reads give an error
+	WorkEndsItself,	 // a work drops the last reference to what owns it
+	LosesAfterError, // likewise, from when a read of its device has failed in an earlier take on
+	DropsImageWrites,
+	RevivesImage, // one that is said to be lost goes on
+	LosesSilently,
+	NeverAsks,	   // for storage
+	WritesTooMuch,	   // to a program
+	WritesAfterFree,   // to a page
+	LeavesDisksHooked, // when it goes
+	UsesClosedDevice,
+	EndsReadTwice, // a read section of RCU
+	LeavesDeviceOpen,
 };
 Fault fault();
 
@@ -67,6 +78,7 @@ struct Snapshot {
 	std::vector<std::unique_ptr<Member>> members;
 	bool taken = false;
 	bool asked = false; // the first event was delivered
+	bool told = false;  // likewise a loss
 };
 
 struct Tracker {
@@ -84,6 +96,7 @@ struct Core {
 	std::vector<Tracker> trackers;
 	std::vector<Range> ranges;
 	shim_work *work = nullptr; // of Fault::WorkEndsItself
+	bool io_failed = false;
 };
 extern Core *core;
 
