@@ -14,6 +14,7 @@ struct Call {
 	std::uint32_t command = 0;
 	std::uint64_t argument = 0;
 	Span argument_span{}, array_span{}; // What was put into the arena for it.
+	unsigned largest_number = 255;	    // That a byte of the change map may have.
 
 	const Layout &layout() const { return layout_of(request, abi); }
 };

@@ -89,7 +89,9 @@ Span array_answer(const Call &call, const Given &given, int result, const Arena 
 	if (!given.whole || begin == Arena::kBytes)
 		return {};
 	if (call.request == kReadCbtMap)
-		return clipped(begin, result >= 0 ? static_cast<unsigned>(result) : given.count);
+		return clipped(begin, result >= 0	  ? static_cast<unsigned>(result)
+				      : result == -EFAULT ? given.count
+							  : 0);
 	if (!collects(call.request))
 		return {};
 	if (result == -EFAULT)
@@ -213,6 +215,18 @@ const char *judge_content(const Call &call, const Given &given, const Span &arra
 	return nullptr;
 }
 
+// Each byte is the number of a snapshot that was.
+const char *judge_map(const Call &call, const Given &given, int result, const Span &map,
+		      const Arena &arena, std::size_t &where)
+{
+	if (result > 0 && static_cast<unsigned>(result) > given.count)
+		return "more than asked for";
+	for (where = map.begin; result > 0 && where < map.end; where++)
+		if (*arena.at(where) > call.largest_number)
+			return "a number that no snapshot had";
+	return nullptr;
+}
+
 } // namespace
 
 Answer answer_of(const Call &call, int result, const Arena &arena)
@@ -231,15 +245,13 @@ const char *judge(const Call &call, int result, const World &world, const Arena 
 	where = arena.changed_outside(answer.argument, answer.array);
 	if (where != Arena::kBytes)
 		return "wrote where nothing is to be written";
-	if (result < -kLastErrno)
-		return "an errno that user space does not know";
 	if (call.request == kRequests)
 		return result == -ENOTTY ? nullptr : "knows what is no request";
+	if (result < 0 && !is_documented(call.request, -result))
+		return "an errno that is not documented";
 	const Given given = decode(call, arena);
 	if (call.request == kReadCbtMap)
-		return result > 0 && static_cast<unsigned>(result) > given.count
-			       ? "more than asked for"
-			       : nullptr;
+		return judge_map(call, given, result, answer.array, arena, where);
 	if (result > 0)
 		return "a positive result";
 	const bool apart = answer.array.end <= answer.argument.begin ||

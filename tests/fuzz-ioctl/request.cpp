@@ -4,6 +4,10 @@
 #include <blksnap.h>
 #include <blksnap_compat.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <initializer_list>
+
 namespace
 {
 
@@ -100,7 +104,30 @@ const BothLayouts kTable[kRequests] = {
 	 SAME(SNAPSHOT_WAIT_EVENT, Wait, .id = AT(Wait, id), .number = AT(Wait, timeout_ms))},
 };
 
+// Of a caller who may ask, and besides those that each may answer.
+const std::initializer_list<int> kErrors[kRequests] = {
+	{},
+	{EBUSY, ENODATA, ENXIO},
+	{ENOBUFS},
+	{EPERM, ENODATA, EINVAL},
+	{ENODEV, EINVAL},
+	{EINVAL, EALREADY, EOPNOTSUPP, EBUSY, EIO, EAGAIN, ENXIO},
+	{ENODEV},
+	{ESRCH, EINVAL, EROFS, EBUSY, ENXIO},
+	{ESRCH, EALREADY, ENOSPC, ENODEV, EOPNOTSUPP, EBUSY, ETIMEDOUT},
+	{ENODATA},
+	{ESRCH, ENODEV, ENODATA},
+	{ENOENT, EINTR, ESRCH},
+};
+
 } // namespace
+
+bool is_documented(unsigned request, int error)
+{
+	const auto &errors = kErrors[request];
+	return error == EFAULT || error == ENOMEM ||
+	       std::find(errors.begin(), errors.end(), error) != errors.end();
+}
 
 const char *name_of(unsigned request)
 {

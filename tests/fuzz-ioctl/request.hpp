@@ -40,4 +40,6 @@ struct Layout {
 };
 
 const char *name_of(unsigned request);
+// Whether uapi.rst says that the request may answer so.
+bool is_documented(unsigned request, int error);
 const Layout &layout_of(unsigned request, Abi abi);
