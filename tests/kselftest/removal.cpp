@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// removal: what goes away under a tracker or a snapshot: devices, media, and the module itself.
+// removal: what goes away under a tracker or a snapshot: devices and media. For the module see unload.
 #include "kselftest.hpp"
 
 #include "block_io.hpp"
 #include "file.hpp"
 #include "held.hpp"
 #include "load.hpp"
-#include "module.hpp"
-#include "mount.hpp"
 #include "process.hpp"
 #include "scratch.hpp"
 
@@ -281,61 +279,4 @@ TEST(a_tracker_keeps_no_partition_table_from_being_read)
 	EXPECT_ERRNO(remove_tracker(control, partition.number()), 0);
 	EXPECT_ERRNO(remove_tracker(control, disk.number()), 0);
 	EXPECT(wait_until([&] { return control.trackers() == 0; }));
-}
-
-// --- the module ------------------------------------------------------------------------------
-
-TEST(an_image_in_use_keeps_the_module, .timeout_seconds = 120)
-{
-	const module::Reload reload;
-	const NullDisk origin(256), store(64);
-	make_file_system(origin, "ext4");
-	{
-		const Control control;
-		const blk_snap_uuid id = control.create({origin.number()});
-		REQUIRE_ERRNO(control.try_append(id, store.number(), {{0, store.sectors()}}), 0);
-		REQUIRE_ERRNO(control.try_take(id), 0);
-	}
-	const Disk image("/dev/blksnap-image0");
-	{
-		const BlockFile open(image, O_RDONLY);
-		EXPECT_ERRNO(module::unload(), EWOULDBLOCK);
-	}
-	{
-		const Mount mount(image);
-		EXPECT_ERRNO(module::unload(), EWOULDBLOCK);
-	}
-	EXPECT(module::is_loaded());
-	EXPECT(image.read(64, 8) == origin.read(64, 8)); // not where a mount writes
-	// With a snapshot held it goes, all the same.
-	EXPECT_ERRNO(module::unload(), 0);
-	EXPECT(!exists("/dev/blksnap-image0"));
-	EXPECT_EQ(find_damage(origin, "ext4"), "");
-}
-
-TEST(the_module_goes_under_load_with_snapshots_held, .timeout_seconds = 120)
-{
-	const module::Reload reload;
-	const NullDisk a(64), b(64), store(64);
-	Load on_a(a, 0, 65536), on_b(b, 0, 65536);
-	for (unsigned round = 0; round < 3; round++) {
-		if (!module::is_loaded())
-			REQUIRE_ERRNO(module::load(), 0);
-		{
-			const Control control;
-			const blk_snap_uuid first = control.create({a.number()});
-			const blk_snap_uuid second = control.create({b.number()});
-			REQUIRE_ERRNO(control.try_append(first, store.number(), {{0, 65536}}), 0);
-			REQUIRE_ERRNO(control.try_append(second, store.number(), {{65536, 65536}}),
-				      0);
-			REQUIRE_ERRNO(control.try_take(first), 0);
-			if (round)
-				REQUIRE_ERRNO(control.try_take(second), 0);
-		}
-		on_a.wait_for(50);
-		on_b.wait_for(50);
-		REQUIRE_ERRNO(module::unload(), 0);
-	}
-	EXPECT_ERRNO(on_a.stop(), 0);
-	EXPECT_ERRNO(on_b.stop(), 0);
 }

@@ -31,9 +31,10 @@ public:
 	{
 		if (fd_ < 0)
 			skip("no userfaultfd here: " + errno_text(errno));
-		page_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			     -1, 0);
-		REQUIRE(page_ != MAP_FAILED);
+		void *both = mmap(nullptr, 2 * bytes_, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		REQUIRE(both != MAP_FAILED);
+		page_ = static_cast<unsigned char *>(both) + bytes_;
 		uffdio_api api{UFFD_API, 0, 0};
 		uffdio_register all{{address(), bytes_}, UFFDIO_REGISTER_MODE_MISSING, 0};
 		REQUIRE_EQ(ioctl(fd_, UFFDIO_API, &api), 0);
@@ -42,12 +43,17 @@ public:
 	~MissingPage()
 	{
 		close(fd_); // wakes who sleeps
-		munmap(page_, bytes_);
+		munmap(static_cast<unsigned char *>(page_) - bytes_, 2 * bytes_);
 	}
 	MissingPage(const MissingPage &) = delete;
 	MissingPage &operator=(const MissingPage &) = delete;
 
 	void *get() const { return page_; }
+	// So many bytes of memory that is there come before.
+	template <class T> T *after(std::size_t bytes) const
+	{
+		return reinterpret_cast<T *>(address() - bytes);
+	}
 	// Return: whether somebody touched it in time.
 	bool is_asked_for(int milliseconds) const
 	{
