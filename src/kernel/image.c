@@ -3,8 +3,8 @@
  * Image port: the block devices that show images.
  *
  * Bio-based disks of an own major; minor and name carry the same number, the lowest free one:
- * clients build the name from the minor. A number is free again when nobody has its disk open any
- * more. The block layer does not split bios of such disks, so the core takes any size. There is no
+ * clients build the name from the minor. A number is free again when its disk is removed, but not
+ * before who had claimed that lets go of it. The block layer does not split bios of such disks, so the core takes any size. There is no
  * write cache to flush, no discard, no partition scan.
  *
  * While somebody holds an image open the module cannot be unloaded; the disk itself can be
@@ -47,11 +47,28 @@ static char *image_devnode(struct gendisk *disk, umode_t *mode)
 	return NULL;
 }
 
-/* The last who had it open has let go of it. Kernels tell a mounted file system by the number of its
- * device: until then it must be nobody else's, or a mount of the next image shows what is gone. */
+/* Kernels tell a mounted file system by the number of its device: as long as it is mounted that must be
+ * nobody else's, or a mount of the next image shows what is gone. */
+static bool is_claimed(struct gendisk *disk)
+{
+	return READ_ONCE(disk->part0->bd_holder);
+}
+
+static void keep_number(struct gendisk *disk)
+{
+	dev_set_drvdata(disk_to_dev(disk), &image_numbers);
+}
+
+static bool has_number(struct gendisk *disk)
+{
+	return dev_get_drvdata(disk_to_dev(disk)) == &image_numbers;
+}
+
+/* The last who had it open has let go of it. */
 static void image_free_disk(struct gendisk *disk)
 {
-	ida_free(&image_numbers, disk->first_minor);
+	if (has_number(disk))
+		ida_free(&image_numbers, disk->first_minor);
 }
 
 static const struct block_device_operations image_operations = {
@@ -108,7 +125,7 @@ int image_major_register(void)
 
 void image_major_unregister(void)
 {
-	/* Who closes an image lets go of the module first, of the disk right after. */
+	/* Who closes a claimed image lets go of the module first, of the disk right after. */
 	while (!ida_is_empty(&image_numbers))
 		msleep(1);
 	unregister_blkdev(image_major, IMAGE_NAME);
@@ -238,9 +255,11 @@ void shim_image_disk_remove(struct shim_image_disk *handle)
 		/* First of all new requests fail, so that writeback of a mounted image ends. */
 		blk_mark_disk_dead(handle->disk);
 		del_gendisk(handle->disk);
-	} else {
-		ida_free(&image_numbers, handle->number); /* see image_free_disk() */
 	}
+	if (is_claimed(handle->disk)) /* nobody can claim it from now on */
+		keep_number(handle->disk);
+	else
+		ida_free(&image_numbers, handle->number);
 	put_disk(handle->disk);
 	kfree(handle);
 }
