@@ -394,3 +394,39 @@ TEST(a_destroy_lets_writers_go_while_the_store_does_not_answer, .timeout_seconds
 	EXPECT(origin.holds(2, 0, kWritten));
 	EXPECT_ERRNO(try_create(control, {origin.number()}), 0);
 }
+
+// It waits for a read that the origin does not answer. That gives what was there at the cut, or fails.
+TEST(a_destroy_waits_for_reads_of_the_image, .timeout_seconds = 120)
+{
+	const NullDisk lower(64), store(64);
+	const Stuck origin(lower, 32 * kMib);
+	const Control control;
+	origin.disk().fill(7, 0, kMib);
+	const Snapshot snapshot(control, {&origin.disk()});
+	snapshot.take_with(store);
+	const Disk image = snapshot.image_of(origin.disk());
+	const Arrival destroyed;
+	origin.hold();
+	Child reader([&] {
+		Bytes bytes(kMib * 512);
+		const int error = BlockFile(image).read(0, bytes);
+		return error == EIO || (!error && bytes == pattern(7, kMib)) ? 0 : 1;
+	});
+	const LetGo at_end_of_reader(origin);
+	reader.wait_until_asleep();
+	Child destroyer([&] {
+		const int error = snapshot.destroy();
+		destroyed.tell();
+		return error;
+	});
+	const LetGo at_end(origin);
+	EXPECT(wait_until([&] { return control.snapshots() == 0; }));
+	destroyer.wait_until_asleep();
+	EXPECT(!destroyed.is_told());
+	EXPECT_ERRNO(remove_tracker(control, origin.disk().number()), EBUSY);
+	origin.let_go();
+	EXPECT_EQ(reader.wait(), 0);
+	EXPECT_EQ(destroyer.wait(), 0);
+	EXPECT(!exists(image.path()));
+	EXPECT(origin.disk().holds(7, 0, kMib));
+}

@@ -23,6 +23,8 @@ namespace
 
 void remove_snapshots(std::vector<std::string> &found)
 {
+	if (!module::is_loaded() && module::load() == 0)
+		found.push_back("no module");
 	if (!exists("/dev/blksnap"))
 		return;
 	const Control control;
