@@ -121,7 +121,8 @@ std::vector<std::string> split(const std::string &text)
 	return words;
 }
 
-// Commands that wait or that write files are left out, and whatever may be the name of something.
+// Commands that write files are left out (tracker_readcbtmap, stretch_snapshot), and whatever may be the name of
+// something: a path, or a tag, for which blkid looks at the disks of the machine.
 bool is_harmless(const std::vector<std::string> &words)
 {
 	static constexpr const char *kCommands[] = {
@@ -134,6 +135,7 @@ bool is_harmless(const std::vector<std::string> &words)
 		"snapshot_destroy",
 		"snapshot_appendstorage",
 		"snapshot_take",
+		"snapshot_waitevent",
 		"snapshot_collect",
 		"--help",
 		"--version",
@@ -162,6 +164,10 @@ void prepare(test::FakeModule &module)
 	}
 	module.cbt_map = {0, 2, 3, 1};
 	module.add_snapshot(1, 2);
+	// Who waits waits once, and not at all.
+	blk_snap_snapshot_event event{};
+	event.code = blk_snap_event_code_low_free_space;
+	module.events.push_back(event);
 }
 
 // The answer is on stdout and the exit status 0, or one line on stderr and 1.
