@@ -4,8 +4,8 @@
  *
  * Bio-based disks of an own major; minor and name carry the same number, the lowest free one:
  * clients build the name from the minor. A number is free again when its disk is removed, but not
- * before who had claimed that lets go of it. The block layer does not split bios of such disks, so the core takes any size. There is no
- * write cache to flush, no discard, no partition scan.
+ * before who had claimed that lets go of it. The block layer does not split bios of such disks, so
+ * the core takes any size. There is no write cache to flush, no discard, no partition scan.
  *
  * While somebody holds an image open the module cannot be unloaded; the disk itself can be
  * removed at any time, and then answers nothing but errors.
