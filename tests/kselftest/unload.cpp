@@ -371,7 +371,8 @@ TEST(the_module_stays_while_a_mount_of_a_killed_program_does, .timeout_seconds =
 	});
 	arrival.wait_for();
 	EXPECT(dies(agent));
-	EXPECT_ERRNO(module::unload(), EWOULDBLOCK);
+	settle_udev();
+	EXPECT_ERRNO(module::try_unload(), EWOULDBLOCK);
 	EXPECT(exists(path + "/lost+found"));
 	EXPECT_EQ(umount2(path.c_str(), 0), 0);
 	EXPECT_ERRNO(module::unload(), 0);
