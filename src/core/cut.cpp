@@ -102,16 +102,14 @@ u32 Cut::level_end(u32 first) const
 
 static Result<void> not_added(Errno error)
 {
-	const bool killed = error == Errno::Intr;
-
-	if (killed)
+	if (error == Errno::Intr) {
 		COVERAGE_MARK("cut: the taker is killed");
-	else
+		shim_log(SHIM_LOG_ERROR, "take: the caller was killed; nothing was taken");
+	} else {
 		COVERAGE_MARK("cut: an earlier take still freezes a file system");
-	shim_log(
-		SHIM_LOG_ERROR, "take: %s; nothing was taken",
-		killed ? "the caller was killed"
-		       : "a file system that an earlier take began to freeze has not answered yet");
+		shim_log(SHIM_LOG_ERROR, "take: a file system that an earlier take began to freeze "
+					 "has not answered yet; nothing was taken");
+	}
 	return error;
 }
 
