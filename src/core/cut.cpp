@@ -71,7 +71,8 @@ Result<void> Cut::find_bdevs()
 	return {};
 }
 
-// A level ends before the first disk that one of its disks may stand on.
+// A level ends before the first disk that one of its disks may stand on, and with the last stacked one:
+// what dm opens without a trace in sysfs, such as the store of a snapshot, is most often a plain disk.
 Result<void> Cut::find_levels()
 {
 	u32 end = disks_.size();
@@ -83,6 +84,9 @@ Result<void> Cut::find_levels()
 			end = disks_.size();
 		}
 		const u32 below = i + 1;
+		if (below < disks_.size() && disks_[i]->stack_rank() &&
+		    !disks_[below]->stack_rank())
+			end = min(end, below);
 		const u32 first = below + shim_bdev_first_below(bdevs_[i], bdevs_.begin() + below,
 								disks_.size() - below);
 		end = min(end, first);

@@ -33,6 +33,7 @@ struct shim_image_disk {
 
 static int image_major;
 static DEFINE_IDA(image_numbers);
+static atomic_t disks_added = ATOMIC_INIT(0); /* until they are freed */
 
 static void image_submit_bio(struct bio *bio)
 {
@@ -69,6 +70,7 @@ static void image_free_disk(struct gendisk *disk)
 {
 	if (has_number(disk))
 		ida_free(&image_numbers, disk->first_minor);
+	atomic_dec(&disks_added);
 }
 
 static const struct block_device_operations image_operations = {
@@ -125,8 +127,8 @@ int image_major_register(void)
 
 void image_major_unregister(void)
 {
-	/* Who closes a claimed image lets go of the module first, of the disk right after. */
-	while (!ida_is_empty(&image_numbers))
+	/* Who closes an image lets go of the module first, of the disk right after. */
+	while (atomic_read(&disks_added))
 		msleep(1);
 	unregister_blkdev(image_major, IMAGE_NAME);
 }
@@ -240,6 +242,8 @@ int shim_image_disk_add(struct shim_image_disk *handle)
 	if (error == -EINVAL && !dev_name(disk_to_dev(handle->disk)))
 		error = -ENOMEM;
 	handle->added = !error;
+	if (handle->added)
+		atomic_inc(&disks_added);
 	return error;
 }
 

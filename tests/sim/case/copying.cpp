@@ -69,7 +69,7 @@ void large_writes(History &history)
 		SIM_EXPECT(stage.read(image, at, 500) == 0);
 	stage.join();
 	for (u64 sector = 0; sector < 10000; sector++)
-		SIM_EXPECT(image.cut(sector) >> 32 == 0);
+		SIM_EXPECT(image.cut(sector) >> 36 == 0);
 	SIM_EXPECT(stage.read(image, 0, 10000) == 0);
 	stage.destroy(snapshot);
 }

@@ -160,7 +160,7 @@ void number_of_another_device(History &history)
 	SIM_EXPECT(stage.info(fresh).device_capacity == 512 * 512);
 	SIM_EXPECT(stage.write(fresh, 300, 8) == 0);
 	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 512) == 0);
-	SIM_EXPECT(snapshot.images[0]->cut(300) >> 32 == 0);
+	SIM_EXPECT(snapshot.images[0]->cut(300) >> 36 == 0);
 	stage.destroy(snapshot);
 }
 

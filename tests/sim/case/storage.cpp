@@ -208,7 +208,7 @@ void writes_over_a_store(History &history)
 	discard.wait();
 	SIM_EXPECT(discard.status() == 0);
 	SIM_EXPECT(stage.read(image, 0, 256) == 0);
-	SIM_EXPECT(image.cut(100) >> 32 == 0 && image.cut(219) >> 32 == 0);
+	SIM_EXPECT(image.cut(100) >> 36 == 0 && image.cut(219) >> 36 == 0);
 	stage.destroy(snapshot);
 }
 

@@ -310,10 +310,10 @@ void deferred_writes_meet_a_crowd(History &history)
 void write_on_its_way_down_is_waited_for(History &history)
 {
 	Stage stage(history);
-	Device &disk = stage.disk(256);
-	Device &upper = stage.stacked(disk);
+	Device &lower = stage.stacked(stage.disk(256));
+	Device &upper = stage.stacked(lower);
 	world().params.drain_timeout_ms = 100;
-	SnapshotModel &snapshot = stage.create({&disk, &upper});
+	SnapshotModel &snapshot = stage.create({&lower, &upper});
 	stage.append(snapshot, stage.store(1024));
 	upper.suspended = true;
 	stage.spawn("writer", [&] { SIM_EXPECT(stage.write(upper, 8, 8) == 0); });

@@ -123,8 +123,8 @@ void ImageModel::check_cut(u64 sector, u64 raw)
 		fail("image",
 		     "%s sector %llu showed %016llx (write %llu), now %016llx (write %llu)",
 		     image.name.c_str(), (unsigned long long)sector,
-		     (unsigned long long)cut_[sector], (unsigned long long)(cut_[sector] >> 32),
-		     (unsigned long long)raw, (unsigned long long)(raw >> 32));
+		     (unsigned long long)cut_[sector], (unsigned long long)(cut_[sector] >> 36),
+		     (unsigned long long)raw, (unsigned long long)(raw >> 36));
 	cut_[sector] = raw;
 	const u64 at = sector + origin.bottom_start();
 	snapshot.narrow(world().writes.instant_of(*origin.bottom(), at, raw), *this, sector);

@@ -15,15 +15,15 @@ struct Stamp {
 	u32 disk;
 	u32 sector;
 
-	bool is_of(u32 id) const { return disk == (id & 0x7ff); }
+	// Of a write 28 bits, of a disk 16, of a sector 20: a history that ages images has thousands of disks.
+	bool is_of(u32 id) const { return disk == id; }
 	static constexpr u64 pack(u64 write, u32 disk, u64 sector)
 	{
-		return (write << 32) | (u64{disk & 0x7ff} + 1) << 20 | (sector & 0xfffff);
+		return (write << 36) | (u64{disk & 0xffff} + 1) << 20 | (sector & 0xfffff);
 	}
 	static constexpr Stamp unpack(u64 raw)
 	{
-		// (of the number of the disk the lowest bits, see is_of())
-		return {raw >> 32, static_cast<u32>((raw >> 20 & 0xfff) - 1),
+		return {raw >> 36, static_cast<u32>((raw >> 20 & 0xffff) - 1),
 			static_cast<u32>(raw & 0xfffff)};
 	}
 };
