@@ -9,6 +9,7 @@ namespace sim
 // device_life.cpp
 void medium_is_exchanged(History &history);
 void size_goes_and_comes_back(History &history);
+void write_to_a_grown_part_is_waited_for(History &history);
 void device_is_written_to_without_bios(History &history);
 void slow_opens_hold_up_nobody(History &history);
 void device_is_replaced_after_its_open(History &history);
@@ -98,6 +99,7 @@ namespace
 constexpr Case kCases[] = {
 	{"medium-is-exchanged", medium_is_exchanged},
 	{"size-goes-and-comes-back", size_goes_and_comes_back},
+	{"write-to-a-grown-part-is-waited-for", write_to_a_grown_part_is_waited_for},
 	{"slow-opens-hold-up-nobody", slow_opens_hold_up_nobody},
 	{"device-is-replaced-after-its-open", device_is_replaced_after_its_open},
 	{"device-is-written-to-without-bios", device_is_written_to_without_bios},

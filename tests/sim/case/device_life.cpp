@@ -83,6 +83,29 @@ void size_goes_and_comes_back(History &history)
 	SIM_EXPECT(same_generation(after, stage.info(disk)) && stage.info(disk).snap_number == 2);
 }
 
+// What is written to the new part before the tracker covers that is counted by nobody: it is waited for.
+void write_to_a_grown_part_is_waited_for(History &history)
+{
+	Stage stage(history);
+	Device &disk = stage.disk(128);
+	Device &store = stage.store(1024);
+	SIM_EXPECT(stage.try_create({&disk}) == 0);
+	resize(history, disk, 256);
+	disk.hung = true;
+	stage.spawn("writer", [&] { SIM_EXPECT(stage.write(disk, 200, 8) == 0); });
+	while (disk.stuck.empty())
+		scheduler().sleep(1000);
+	stage.spawn("resume", [&] {
+		scheduler().sleep(100'000);
+		disk_resume(disk);
+	});
+	SnapshotModel &snapshot = stage.taken(disk, store);
+	SIM_EXPECT(!disk.hung);
+	SIM_EXPECT(stage.read(*snapshot.images[0], 0, 256) == 0);
+	stage.join();
+	stage.destroy(snapshot);
+}
+
 // A device that does not answer can keep whoever opens it waiting: who did not name it does not wait with him.
 void slow_opens_hold_up_nobody(History &history)
 {
